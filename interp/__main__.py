@@ -1,0 +1,40 @@
+"""The probes from a terminal: `python -m interp heads --model smollm2 --prompt "..."`."""
+
+import argparse
+import os
+import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve others
+
+from interp.registry import PROBES
+from interp.terminal import heads
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m interp", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("heads", help="score every head with a probe, strongest first")
+    one.add_argument("--model", default="smollm2", help="a catalogue name, hub name or folder")
+    one.add_argument("--prompt", help="text to read; probes on random tokens need none")
+    one.add_argument("--probe", default="sinks", choices=list(PROBES))
+    one.add_argument("--metric", help="which of the probe's scores ranks the heads")
+    one.add_argument("--top", type=int, default=10, help="how many heads to print")
+    one.add_argument("--lowest", action="store_true", help="rank from the lowest score up")
+    one.add_argument("--seed", type=int, default=0, help="of nulls and intervals")
+    one.add_argument("--special", action="store_true", help="read <|control|> tokens in the prompt")
+    one.add_argument("--json", action="store_true", help="print the whole Result as JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; problems are one sentence on stderr and exit code 2."""
+    try:
+        return heads(arguments(argv))
+    except ValueError as problem:
+        print(f"headlamp: {problem}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

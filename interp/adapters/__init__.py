@@ -1,0 +1,1 @@
+"""How our own models and pretrained ones answer as a Subject."""

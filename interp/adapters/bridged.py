@@ -1,0 +1,159 @@
+"""Pretrained models as Subjects, through TransformerLens's TransformerBridge."""
+
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.labels import byte_label, visible
+from interp.subject import Card, Kept, Refused, Tokens, Watch, pattern_name, remember
+from models import pretrained
+from models.device import device, device_words
+
+CHECK_TOKENS = 8  # length of the short run that reads off what kind of matrix each layer applies
+
+
+class Bridged:
+    """A Hugging Face causal language model with TransformerLens's hooks on it."""
+
+    def __init__(self, name: str, title: str, loaded: pretrained.Pretrained, trained: bool) -> None:
+        self.loaded, self.bridge, self.tokenizer = loaded, loaded.bridge, loaded.tokenizer
+        self.card = card(name, title, loaded, trained)
+        self.last_twin: tuple[int, Bridged] | None = None
+
+    def encode(self, text: str, special: bool = False) -> Tokens:
+        ids = self.tokenizer(text, split_special_tokens=not special).input_ids
+        return Tokens(tuple(ids), tuple(self.label(i) for i in ids))
+
+    def decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids)
+
+    def label(self, token: int) -> str:
+        """A token as people can see it; a piece of a UTF-8 character shows its bytes."""
+        text = self.tokenizer.decode([token])
+        if "�" not in text:
+            return visible(text)
+        raw = self.tokenizer.convert_ids_to_tokens(token)
+        table = byte_alphabet()
+        if all(character in table for character in raw):
+            return byte_label(bytes(table[character] for character in raw))
+        return visible(raw)
+
+    def ordinary_ids(self) -> Int[Tensor, " N"]:
+        # Ids are close to frequency order; 100 to 20,000 is TransformerLens's choice for GPT-2,
+        # cut to the vocabulary there is.
+        n = self.card.vocab_size
+        ids = torch.arange(min(100, n // 25), min(20_000, n - n // 25))
+        special = torch.tensor(sorted(set(self.tokenizer.all_special_ids)) or [-1])
+        return ids[~torch.isin(ids, special)]
+
+    def forward(
+        self, tokens: Int[Tensor, "B T"], watch: Watch, keep: Kept | None = None
+    ) -> Float[Tensor, "B T V"]:
+        hooks = [(n, lambda value, hook, w=w: w(value)) for n, w in self.known(watch).items()]
+        with ExitStack() as stack, torch.inference_mode():
+            if keep is not None:
+                for layer, block in enumerate(self.bridge.blocks):
+                    hook = block.register_forward_pre_hook(remember(keep, layer), with_kwargs=True)
+                    stack.callback(hook.remove)
+            return self.bridge.run_with_hooks(
+                tokens.to(device()), fwd_hooks=hooks, return_type="logits", use_cache=False
+            )
+
+    def replay(self, kept: Kept, layer: int, watch: Watch) -> None:
+        args, kwargs = kept.inputs[layer]
+        hooks = [(n, lambda value, hook, w=w: w(value)) for n, w in self.known(watch).items()]
+        with torch.inference_mode(), self.bridge.hooks(fwd_hooks=hooks):
+            self.bridge.blocks[layer](*args, **kwargs)
+
+    def known(self, watch: Watch) -> Watch:
+        """The watch list; raises KeyError for a hook this architecture does not have."""
+        for name in watch:
+            if name not in self.bridge.hook_dict:
+                raise KeyError(f"{self.card.name} has no hook {name!r}")
+        return watch
+
+    def twin(self, seed: int) -> "Bridged":
+        # Making one takes seconds and every null wants it, so the last one stays with its model.
+        if self.last_twin is None or self.last_twin[0] != seed:
+            loaded = pretrained.random_twin(self.loaded, seed)
+            self.last_twin = seed, Bridged(self.card.name, loaded.name, loaded, trained=False)
+        return self.last_twin[1]
+
+
+def byte_alphabet() -> dict[str, int]:
+    """Byte-level BPE writes each byte as one printable character (GPT-2); this reads it back."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return {character: byte for byte, character in bytes_to_unicode().items()}
+
+
+def card(name: str, title: str, loaded: pretrained.Pretrained, trained: bool) -> Card:
+    """What there is to know about a bridged model, its matrices' traits measured by a short run.
+
+    Raises Refused when a layer shows no attention matrix, or one that reads later tokens.
+    """
+    cfg, kinds = loaded.bridge.cfg, measured_traits(name, loaded)
+    return Card(
+        name=name,
+        title=title,
+        trained=trained,
+        variant=variant_words(cfg),
+        n_layers=cfg.n_layers,
+        n_heads=cfg.n_heads,
+        n_kv_heads=cfg.n_key_value_heads or cfg.n_heads,
+        d_model=cfg.d_model,
+        d_head=cfg.d_head,
+        n_ctx=cfg.n_ctx,
+        vocab_size=cfg.d_vocab,
+        n_parameters=sum(p.numel() for p in loaded.bridge.original_model.parameters()),
+        positions=str(cfg.positional_embedding_type),
+        dtype=str(cfg.dtype).removeprefix("torch."),
+        device=device_words(),
+        weights_sha256=loaded.weights_sha256,
+        **kinds,
+    )
+
+
+def variant_words(cfg: Any) -> str:
+    """MHA, GQA or MQA, for people."""
+    groups = cfg.n_key_value_heads or cfg.n_heads
+    if groups == cfg.n_heads:
+        return "softmax, one key/value head per query head (MHA)"
+    return f"softmax, {cfg.n_heads} query heads on {groups} key/value heads (GQA)"
+
+
+def measured_traits(name: str, loaded: pretrained.Pretrained) -> dict[str, bool]:
+    """Run a few tokens and look: do rows sum to 1, is anything negative, is anything acausal?"""
+    seen: dict[int, Tensor] = {}
+    layers = range(loaded.bridge.cfg.n_layers)
+    missing = [layer for layer in layers if pattern_name(layer) not in loaded.bridge.hook_dict]
+    if missing:
+        raise Refused(
+            f"Layer {missing[0]} of {name} shows no attention matrix "
+            f"({pattern_name(missing[0])} does not exist), so its heads cannot be read."
+        )
+    hooks = [
+        (pattern_name(layer), lambda value, hook, at=layer: seen.__setitem__(at, value.double()))
+        for layer in layers
+    ]
+    tokens = torch.arange(CHECK_TOKENS, device=device())[None] % loaded.bridge.cfg.d_vocab
+    with torch.inference_mode():
+        loaded.bridge.run_with_hooks(tokens, fwd_hooks=hooks, use_cache=False)
+    for layer in layers:
+        if layer not in seen:
+            raise Refused(f"Layer {layer} of {name} never shows its attention matrix.")
+        if seen[layer].triu(1).abs().max() > 0:
+            raise Refused(f"Layer {layer} of {name} reads later tokens; probes need causal models.")
+    sums = torch.stack([seen[layer].sum(-1) for layer in layers])
+    lowest = min(float(seen[layer].min()) for layer in layers)
+    stochastic = bool((sums - 1).abs().max() < 1e-4)
+    below_one = lowest >= 0 and bool(sums.max() < 1 + 1e-4)
+    return {
+        "row_stochastic": stochastic,
+        "nonnegative": lowest >= 0,
+        "sink_slot": not stochastic and below_one,
+        "logits": stochastic or below_one,
+    }

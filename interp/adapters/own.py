@@ -1,0 +1,104 @@
+"""Our own Transformers as Subjects: plain torch hooks on taps, no TransformerLens import."""
+
+from contextlib import ExitStack
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.labels import byte_label, visible
+from interp.prompts import PromptError
+from interp.subject import Card, Kept, Tokens, Watch, remember
+from models.device import device, device_words
+from models.digest import weights_digest
+from models.registry import variant
+from models.tokenizer import ByteTokenizer
+from models.transformer import Transformer, TransformerConfig
+
+TWIN_SEEDS = 1_000_003  # twins draw from seeds of their own: an untrained model is not its own null
+
+
+class Own:
+    """A Transformer of ours with its tokenizer."""
+
+    def __init__(self, name: str, title: str, model: Transformer, trained: bool) -> None:
+        self.model, self.tokenizer = model.to(device()).eval(), ByteTokenizer()
+        self.card = card(name, title, self.model, trained)
+
+    def encode(self, text: str, special: bool = False) -> Tokens:
+        try:
+            ids = self.tokenizer.encode(text)
+        except ValueError as problem:
+            raise PromptError(str(problem)) from problem
+        labels = [visible(chr(i)) if i < 128 else byte_label(bytes([i])) for i in ids]
+        return Tokens(tuple(ids), tuple(labels))
+
+    def decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids)
+
+    def ordinary_ids(self) -> Int[Tensor, " N"]:
+        return torch.arange(32, self.tokenizer.vocab_size)  # control characters left out
+
+    def forward(
+        self, tokens: Int[Tensor, "B T"], watch: Watch, keep: Kept | None = None
+    ) -> Float[Tensor, "B T V"]:
+        with ExitStack() as hooks, torch.inference_mode():
+            self.hang(watch, hooks)
+            if keep is not None:
+                for layer, block in enumerate(self.model.blocks):
+                    hook = block.register_forward_pre_hook(remember(keep, layer), with_kwargs=True)
+                    hooks.callback(hook.remove)
+            return self.model(tokens.to(device()))
+
+    def replay(self, kept: Kept, layer: int, watch: Watch) -> None:
+        args, kwargs = kept.inputs[layer]
+        with ExitStack() as hooks, torch.inference_mode():
+            self.hang(watch, hooks)
+            self.model.blocks[layer](*args, **kwargs)
+
+    def hang(self, watch: Watch, hooks: ExitStack) -> None:
+        """Put watchers on taps until `hooks` closes; raises KeyError for a name there is not."""
+        taps = dict(self.model.named_modules())
+        for name, watcher in watch.items():
+            if name not in taps:
+                raise KeyError(f"{self.card.name} has no hook {name!r}")
+            hook = taps[name].register_forward_hook(lambda m, i, out, w=watcher: w(out))
+            hooks.callback(hook.remove)
+
+    def twin(self, seed: int) -> "Own":
+        title = f"{self.card.title}, twin"
+        return untrained(self.card.name, title, self.model.config, seed + TWIN_SEEDS)
+
+
+def untrained(name: str, title: str, config: TransformerConfig, seed: int) -> Own:
+    """A Transformer as it is before training, from a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Own(name, title, Transformer(config), trained=False)
+
+
+def card(name: str, title: str, model: Transformer, trained: bool) -> Card:
+    """What there is to know about one of our models."""
+    c, traits = model.config, variant(model.config.variant).traits
+    return Card(
+        name=name,
+        title=title,
+        trained=trained,
+        variant=variant(c.variant).title,
+        n_layers=c.n_layers,
+        n_heads=c.n_heads,
+        n_kv_heads=c.n_kv_heads,
+        d_model=c.d_model,
+        d_head=c.heads.d_head,
+        n_ctx=c.n_ctx,
+        vocab_size=c.vocab_size,
+        n_parameters=sum(p.numel() for p in model.parameters()),
+        positions=c.positions,
+        dtype=str(model.embed.W_E.dtype).removeprefix("torch."),
+        device=device_words(),
+        row_stochastic=traits.row_stochastic,
+        nonnegative=traits.nonnegative,
+        sink_slot=traits.sink_slot,
+        logits=traits.logits,
+        weights_sha256=weights_digest(model),
+    )

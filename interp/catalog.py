@@ -1,0 +1,85 @@
+"""MODELS: every model that can be chosen by name; anything else is a hub name or a folder."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from interp.adapters.bridged import Bridged
+from interp.adapters.own import untrained
+from interp.subject import Subject
+from models import pretrained
+from models.registry import VARIANTS
+from models.tokenizer import ByteTokenizer
+from models.transformer import TransformerConfig
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model in the picker."""
+
+    title: str
+    load: Callable[[], Subject]
+
+
+def small(variant: str) -> TransformerConfig:
+    """The size of our untrained models: two layers, eight heads in four groups."""
+    return TransformerConfig(
+        variant=variant,
+        n_heads=8,
+        n_kv_heads=4,
+        vocab_size=ByteTokenizer.vocab_size,
+        n_ctx=2048,
+    )
+
+
+def from_hub(name: str, title: str) -> Subject:
+    """A pretrained model by hub name or folder."""
+    return Bridged(name, title, pretrained.load(name), trained=True)
+
+
+MODELS: dict[str, Entry] = {
+    "smollm2": Entry("SmolLM2-135M-Instruct", lambda: from_hub("smollm2", "SmolLM2-135M-Instruct")),
+} | {
+    f"untrained-{name}": Entry(
+        f"Untrained: {variant.title}",
+        lambda name=name, variant=variant: untrained(
+            f"untrained-{name}", f"Untrained: {variant.title}", small(name), seed=0
+        ),
+    )
+    for name, variant in VARIANTS.items()
+}
+
+
+def configured() -> dict[str, Entry]:
+    """Models an administrator added: HEADLAMP_MODELS="name=folder or hub name,name=...".
+
+    Raises ValueError for an entry that is not of that form.
+    """
+    extra = {}
+    for item in filter(None, os.environ.get("HEADLAMP_MODELS", "").split(",")):
+        name, found, source = (part.strip() for part in item.partition("="))
+        if not (name and found and source):
+            raise ValueError(f"HEADLAMP_MODELS entry {item!r} is not of the form name=folder")
+        title = f"{name} ({Path(source).name})"
+        extra[name] = Entry(
+            title,
+            lambda name=name, source=source, title=title: Bridged(
+                name, title, pretrained.load(source), trained=True
+            ),
+        )
+    return extra
+
+
+def entries() -> dict[str, Entry]:
+    """All models by name, built in and configured."""
+    return MODELS | configured()
+
+
+def load(name: str) -> Subject:
+    """The subject of a name in the catalogue, a hub name, or a local folder.
+
+    Raises ValueError or Refused, in one sentence, when there is none.
+    """
+    known = entries()
+    return known[name].load() if name in known else from_hub(name, name)

@@ -1,0 +1,1 @@
+"""Forward passes that several probes share, and their controls."""

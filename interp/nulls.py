@@ -1,0 +1,97 @@
+"""Intervals and null inputs, shared by every probe."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+@cache
+def resample_counts(n: int, block: int, seed: int) -> Float[np.ndarray, "R N"]:
+    """How often each of n items is drawn in each bootstrap resample, in circular blocks.
+
+    Blocks keep neighbours together (Politis and Romano 1992): query rows of one prompt are not
+    independent, and an interval that ignores this is too narrow.
+    """
+    rng = np.random.default_rng(seed)
+    draws = -(-n // block)
+    starts = rng.integers(0, n, size=(RESAMPLES, draws))
+    picked = ((starts[:, :, None] + np.arange(block)) % n).reshape(RESAMPLES, -1)[:, :n]
+    flat = picked + n * np.arange(RESAMPLES)[:, None]
+    counts = np.bincount(flat.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
+    counts.flags.writeable = False
+    return counts.astype(np.float64)
+
+
+def mean_interval(
+    samples: Float[np.ndarray, "L H N"], block: int, seed: int
+) -> tuple[
+    Float[np.ndarray, "L H"],
+    Float[np.ndarray, "L H"],
+    Float[np.ndarray, "L H"],
+    Int[np.ndarray, "L H"],
+]:
+    """Mean over the last axis, its 95 % bootstrap interval and n; NaN samples are left out.
+
+    `block` neighbours are resampled together: 1 for independent samples. Heads with no sample get
+    NaN, heads with one sample an interval of NaN: one number has no spread.
+    """
+    there = ~np.isnan(samples)
+    n = there.sum(-1)
+    filled = np.where(there, samples, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = filled.sum(-1) / n
+        counts = resample_counts(samples.shape[-1], block, seed)
+        resampled = (filled @ counts.T) / (there @ counts.T)
+    tail = (1 - LEVEL) / 2
+    low, high = np.full(n.shape, np.nan), np.full(n.shape, np.nan)
+    enough = n >= 2
+    if enough.any():
+        # A resample that drew only missing samples is NaN; sorted last, it is never in the middle.
+        ranked = np.sort(resampled[enough], axis=-1)
+        drawn = (~np.isnan(ranked)).sum(-1, keepdims=True) - 1
+        at = np.round([tail, 1 - tail] * drawn).astype(int)
+        low[enough], high[enough] = np.take_along_axis(ranked, at, -1).T
+    return value, low, high, n
+
+
+def block_length(n: int) -> int:
+    """Neighbouring rows resampled together: the cube root of n, the usual rate."""
+    return max(1, round(n ** (1 / 3)))
+
+
+def proportion_interval(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    if not n:
+        return float("nan"), float("nan")
+    z, share = 1.959963984540054, hits / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def generator(seed: int) -> torch.Generator:
+    """A CPU generator: the same seed draws the same on every device."""
+    return torch.Generator().manual_seed(seed)
+
+
+def shuffled(tokens: Int[Tensor, " T"], copies: int, seed: int) -> Int[Tensor, "copies T"]:
+    """The prompt's tokens in random orders: same words, no text."""
+    rng = generator(seed)
+    return torch.stack([tokens[torch.randperm(len(tokens), generator=rng)] for _ in range(copies)])
+
+
+def repeated(token: int, length: int) -> Int[Tensor, "1 T"]:
+    """One token over and over: under rotary or no positions all keys are then alike."""
+    return torch.full((1, length), token)
+
+
+def uniform_column(n_tokens: int, column: int = 0) -> float:
+    """Mean weight on a column under uniform causal attention: (H_T - H_k) / (T - k)."""
+    rows = np.arange(column, n_tokens)
+    return float((1 / (rows + 1)).mean())

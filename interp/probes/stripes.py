@@ -1,0 +1,106 @@
+"""From stripes on repeated random tokens to Scores: what three probes share."""
+
+import numpy as np
+
+from interp.measurements.repeats import RepeatsControls, RepeatsReading, StripePair, Stripes
+from interp.nulls import mean_interval
+from interp.result import Control, Figure, Result, Score
+from interp.subject import Card
+
+TWIN = "random-init twin"
+FRESH = "fresh second copy"
+
+
+def samples(stripes: Stripes, stripe: str) -> np.ndarray:
+    """[L, H, sequences]: one number per head and sequence."""
+    return getattr(stripes, stripe).astype(np.float64).transpose(1, 2, 0)
+
+
+def stripe_score(  # noqa: PLR0913
+    reading: RepeatsReading,
+    controls: RepeatsControls | None,
+    card: Card,
+    *,
+    stripe: str,
+    key: str,
+    title: str,
+    definition: str,
+    source: str,
+    uniform: float,
+    fresh_expectation: str,
+    fresh_is_null: bool,
+    signed: bool = False,
+) -> Score:
+    """Mean weight on a stripe over sequences, bootstrapped over sequences.
+
+    `signed` reads the matrix as applied where it has negative entries; else |A| / Σ|A| is read.
+    """
+    use_proxy = not card.nonnegative and not signed
+
+    def of(pair: StripePair) -> np.ndarray:
+        return samples(pair.proxy if use_proxy else pair.raw, stripe)
+
+    def against(name: str, expectation: str, is_null: bool, pair: StripePair) -> Control:
+        value, low, high, n = mean_interval(of(pair), 1, reading.request.seed)
+        return Control(
+            name=name, expectation=expectation, is_null=is_null,
+            value=value, low=low, high=high, n=n,
+        )  # fmt: skip
+
+    found: tuple[Control, ...] = ()
+    if controls is not None:
+        found = (
+            against(TWIN, "about one over the row's length", True, controls.twin),
+            against(FRESH, fresh_expectation, fresh_is_null, controls.fresh),
+        )
+    value, low, high, n = mean_interval(of(reading.stripes), 1, reading.request.seed)
+    return Score(
+        key=key,
+        title=title,
+        unit="weight, sign kept" if signed else "share of attention",
+        low_end=-1.0 if signed else 0.0,
+        high_end=1.0,
+        provenance="proxy" if use_proxy else "measured",
+        definition=definition,
+        source=source,
+        value=value,
+        low=low,
+        high=high,
+        n=n,
+        n_of=f"sequences of {2 * reading.request.length} random tokens (bootstrap over sequences)",
+        uniform=uniform,
+        controls=found,
+    )
+
+
+def with_signed(build: object, card: Card, key: str) -> tuple[Score, ...]:
+    """The score, and for signed matrices the same stripe as applied."""
+    score = build(key=key, signed=False)
+    return (score,) if card.nonnegative else (score, build(key=f"{key}_signed", signed=True))
+
+
+def uniform_stripe(first: int, last: int) -> float:
+    """Mean of 1/(i+1) over query rows first..last-1: uniform causal attention to any one key."""
+    return float((1 / (np.arange(first, last) + 1)).mean())
+
+
+def result(
+    probe: str,
+    reading: RepeatsReading,
+    card: Card,
+    scores: tuple[Score, ...],
+    figures: tuple[Figure, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Result:
+    """A Result whose request is the repeated-token recipe."""
+    request = reading.request
+    return Result(
+        probe=probe,
+        model=card.name,
+        digest=card.digest,
+        device=card.device,
+        request={"length": request.length, "sequences": request.sequences, "seed": request.seed},
+        scores=scores,
+        figures=figures,
+        notes=notes,
+    )

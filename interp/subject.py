@@ -1,0 +1,133 @@
+"""What a probe may ask of any model, ours or pretrained; probes see nothing else of it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from models import __version__
+
+# A watcher sees the value at a hook; returning a tensor replaces it for the rest of the run.
+Watcher = Callable[[Tensor], Tensor | None]
+Watch = Mapping[str, Watcher]
+
+
+class Refused(ValueError):
+    """What cannot be measured here, in one sentence that names the layer and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Everything about a model that a probe, a page or a saved dashboard needs to name."""
+
+    name: str  # as given on the command line and in URLs
+    title: str  # for people
+    trained: bool
+    variant: str  # attention variant, for people
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    d_model: int
+    d_head: int
+    n_ctx: int
+    vocab_size: int
+    n_parameters: int
+    positions: str
+    dtype: str
+    device: str
+    row_stochastic: bool  # rows of every pattern sum to 1
+    nonnegative: bool
+    sink_slot: bool  # 1 - row sum is mass on a virtual key
+    logits: bool  # hook_attn_scores holds softmax logits
+    weights_sha256: str
+    code_version: str = __version__
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that name weights, config and code; part of every Result and cache key."""
+        names = {k: v for k, v in asdict(self).items() if k not in {"title", "device"}}
+        return hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def group_size(self) -> int:
+        """Query heads that share one key/value head."""
+        return self.n_heads // self.n_kv_heads
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A prompt as the model reads it."""
+
+    ids: tuple[int, ...]
+    labels: tuple[str, ...]  # visible, inert text
+
+
+@dataclass
+class Kept:
+    """Each block's input in one run, so that one layer's matrix can be rebuilt in 1/L of the time.
+
+    Memory is O(L · n · d_model): no n x n matrix is kept, save one mask shared by all layers.
+    """
+
+    inputs: dict[int, tuple[tuple, dict]] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors held, shared ones counted once."""
+        found: dict[int, int] = {}
+        for args, kwargs in self.inputs.values():
+            for value in torch.utils._pytree.tree_leaves((args, kwargs)):
+                if isinstance(value, Tensor):
+                    found[value.data_ptr()] = value.numel() * value.element_size()
+        return sum(found.values())
+
+
+class Subject(Protocol):
+    """A model on its device, in eval mode, with no hook left on it between calls."""
+
+    card: Card
+
+    def encode(self, text: str, special: bool = False) -> Tokens:
+        """Tokens of a text; `special` reads control tokens such as <|im_start|> out of it."""
+        ...
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids."""
+        ...
+
+    def ordinary_ids(self) -> Int[Tensor, " N"]:
+        """Ids for random text: real tokens, neither special nor the most or least common."""
+        ...
+
+    def forward(
+        self, tokens: Int[Tensor, "B T"], watch: Watch, keep: Kept | None = None
+    ) -> Float[Tensor, "B T V"]:
+        """Logits, with watchers on TransformerLens's hook names for the time of this call."""
+        ...
+
+    def replay(self, kept: Kept, layer: int, watch: Watch) -> None:
+        """Run one block again on its kept input, with watchers on its hooks."""
+        ...
+
+    def twin(self, seed: int) -> "Subject":
+        """The same architecture with random weights: what a head scores by construction."""
+        ...
+
+
+def pattern_name(layer: int) -> str:
+    """TransformerLens's name of a layer's attention matrix."""
+    return f"blocks.{layer}.attn.hook_pattern"
+
+
+def remember(kept: Kept, layer: int) -> Callable[[Any, tuple, dict], None]:
+    """A forward pre-hook that keeps a block's input."""
+
+    def hook(module: Any, args: tuple, kwargs: dict) -> None:
+        kept.inputs[layer] = (args, kwargs)
+
+    return hook

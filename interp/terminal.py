@@ -1,0 +1,132 @@
+"""What the terminal prints: the same Results as the pages, as a table or as JSON."""
+
+import argparse
+import sys
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from interp import prompts
+from interp.catalog import load
+from interp.engine.cost import longest_prompt, memory_budget
+from interp.measurements.prompt import PromptRequest
+from interp.measurements.repeats import RepeatsRequest
+from interp.registry import Probe, probe
+from interp.result import Result, Score
+from interp.subject import Subject
+
+
+class BarProgress:
+    """Progress as a bar on stderr."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar, self.task = bar, bar.add_task("loading the model", total=None)
+
+    def step(self, done: int, total: int, note: str) -> None:
+        self.bar.update(self.task, completed=done, total=total, description=note)
+
+    def breathe(self) -> None:
+        pass
+
+
+def heads(args: argparse.Namespace) -> int:
+    """Score every head and print them. Raises ValueError with a sentence for wrong input."""
+    if args.top < 1:
+        raise ValueError(f"--top must be 1 or more, got {args.top}")
+    asked = probe(args.probe)
+    if asked.measurement.needs_prompt:
+        prompts.check(args.prompt or "")
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        progress = BarProgress(bar)
+        subject = load(args.model)
+        result = asked.run(subject, request(subject, asked, args), progress)
+    if args.json:
+        sys.stdout.write(result.to_json() + "\n")
+        return 0
+    show(result, pick(result, args.metric), args.top, args.lowest, subject)
+    return 0
+
+
+def request(
+    subject: Subject, asked: Probe, args: argparse.Namespace
+) -> PromptRequest | RepeatsRequest:
+    """The probe's request; raises ValueError for a prompt that is too long."""
+    if not asked.measurement.needs_prompt:
+        return RepeatsRequest(seed=args.seed)
+    ids = subject.encode(args.prompt, args.special).ids
+    budget = memory_budget()
+    limit = longest_prompt(subject.card, budget)
+    if len(ids) > limit:
+        raise ValueError(prompts.too_many_tokens(len(ids), limit, subject.card.n_ctx, budget))
+    return PromptRequest(ids=ids, seed=args.seed)
+
+
+def pick(result: Result, metric: str | None) -> Score:
+    """The score that ranks; raises ValueError with the names there are."""
+    keys = [score.key for score in result.scores]
+    if metric is None:
+        return result.scores[0]
+    if metric not in keys:
+        raise ValueError(
+            f"{result.probe} has no metric {metric!r}; choose one of {', '.join(keys)}"
+        )
+    return result.score(metric)
+
+
+def show(result: Result, score: Score, top: int, lowest: bool, subject: Subject) -> None:
+    """Heads by score, each with interval, nulls and n; then the model-wide figures."""
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(
+        f"{score.title} ({score.unit}; {score.provenance}), {subject.card.title}, "
+        f"digest {result.digest}, {result.device}"
+    )
+    table = Table(show_edge=False, pad_edge=False)
+    names = ["head", score.key, "95 % interval", *(c.name for c in score.controls), "n", "verdict"]
+    for name in names:
+        table.add_column(name, justify="left" if name in {"head", "verdict"} else "right")
+    verdict = score.verdict()
+    for layer, head in ranking(score.value, lowest)[:top]:
+        table.add_row(
+            f"L{layer}H{head}",
+            number(score.value[layer, head]),
+            f"{number(score.low[layer, head])} to {number(score.high[layer, head])}",
+            *(
+                f"{number(c.value[layer, head])} "
+                f"({number(c.low[layer, head])} to {number(c.high[layer, head])})"
+                for c in score.controls
+            ),
+            str(score.n[layer, head]),
+            {1: "above null", -1: "below null", 0: "not separated"}[int(verdict[layer, head])],
+        )
+    console.print(table)
+    console.print(f"n: {score.n_of}. {score.definition} {score.source}.")
+    for figure in result.figures:
+        null = "" if figure.null is None else f"; {figure.null_name} {number(figure.null)}"
+        console.print(
+            f"{figure.title}: {number(figure.value)} {figure.unit} "
+            f"({number(figure.low)} to {number(figure.high)}, n = {figure.n} {figure.n_of}{null}; "
+            f"{figure.provenance})"
+        )
+    for note in result.notes:
+        console.print(note)
+
+
+def ranking(value: np.ndarray, lowest: bool = False) -> list[tuple[int, int]]:
+    """(layer, head) from the strongest score down, or from the lowest up; undefined heads last."""
+    flat = value.ravel() if lowest else -value.ravel()
+    return [divmod(int(i), value.shape[1]) for i in np.argsort(flat, kind="stable")]
+
+
+def number(value: float) -> str:
+    """Three significant digits, or what to say when there is no number."""
+    return (
+        "not defined"
+        if np.isnan(value)
+        else f"{value:.3g}"
+        if abs(value) < 1000
+        else f"{value:.0f}"
+    )

@@ -1,0 +1,1 @@
+"""Attention variants, one paper a file; `contract.py` says what each must offer."""

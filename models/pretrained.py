@@ -1,0 +1,105 @@
+"""Real models through TransformerLens's TransformerBridge: SmolLM2, any hub name, any local folder.
+
+Weights are read from safetensors only and no code from a model repository is ever run.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import torch
+
+from models import smollm2
+from models.device import device
+from models.digest import weights_digest
+
+HUB_PATIENCE = 5.0  # seconds
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A bridged model with its own tokenizer and the digest of its weights."""
+
+    name: str
+    bridge: Any  # TransformerBridge
+    tokenizer: Any  # transformers' fast tokenizer, as the model's authors configured it
+    weights_sha256: str
+
+
+def load(source: str) -> Pretrained:
+    """The model of a hub name, a local folder, or "smollm2"; in eval mode, float32, on our device.
+
+    Raises ValueError, in one sentence that names the source, when it cannot be loaded.
+    """
+    where = str(smollm2.fetch(lambda words: None)) if source == "smollm2" else source
+    offline = Path(where).is_dir() or not hub_reachable()
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    safe = dict(trust_remote_code=False, local_files_only=offline)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, **safe)
+        model = AutoModelForCausalLM.from_pretrained(
+            where, use_safetensors=True, dtype=torch.float32, attn_implementation="eager", **safe
+        )
+    except (
+        Exception
+    ) as problem:  # transformers raises OSError, ValueError, KeyError, SafetensorError
+        if offline and not Path(where).is_dir():
+            raise ValueError(
+                f"no model {source!r}: it is not in the catalogue and not a folder, and the model "
+                f"hub ({hub()}) cannot be reached from here"
+            ) from problem
+        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else repr(problem)
+        raise ValueError(f"cannot load model {source!r}: {reason[:300]}") from problem
+    return bridge(source, model, tokenizer)
+
+
+def hub() -> str:
+    """Address of the model hub, as huggingface_hub reads it."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+
+
+def hub_reachable() -> bool:
+    """One short question, because the hub's client retries a dead network for a minute."""
+    if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
+        return False
+    try:
+        httpx.head(hub(), timeout=HUB_PATIENCE)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def bridge(name: str, model: Any, tokenizer: Any) -> Pretrained:
+    """Wrap a transformers model; raises ValueError when TransformerLens has no adapter for it."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    model.config.use_cache = False  # a cache would grow when a single block is run again
+    digest = weights_digest(model)
+    try:
+        bridged = TransformerBridge.boot_transformers(
+            name, hf_model=model.to(device()), tokenizer=tokenizer, device=str(device())
+        )
+    except (ValueError, KeyError, AttributeError, NotImplementedError) as problem:
+        kind = type(model).__name__
+        raise ValueError(
+            f"TransformerBridge does not support {name!r} ({kind}): {problem}"
+        ) from problem
+    return Pretrained(name, bridged.eval(), tokenizer, digest)
+
+
+def random_twin(original: Pretrained, seed: int) -> Pretrained:
+    """The same architecture, randomly initialised by its own library: the null of every probe."""
+    from transformers import AutoModelForCausalLM
+
+    config = original.bridge.original_model.config
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(
+            config, attn_implementation="eager", dtype=torch.float32
+        )
+    return bridge(f"{original.name}, random weights (seed {seed})", model, original.tokenizer)

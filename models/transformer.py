@@ -1,0 +1,267 @@
+"""The one Transformer: plain torch, any variant, taps named as TransformerLens names its hooks.
+
+A tap is an identity module. Nothing here records or edits; whoever wants to look hangs a forward
+hook on a tap. The explicit matrix is built only while someone watches it (or the scores): then the
+output is pattern @ v, so that editing the pattern is causal. Otherwise the fast road `mix` runs.
+"""
+
+from dataclasses import asdict, dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from models.attention.contract import HeadConfig, Mixer, Projected, values
+from models.positions import Scheme, scheme
+from models.registry import variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Everything that fixes the shape of a Transformer."""
+
+    variant: str = "softmax"  # a name in models.registry.VARIANTS
+    n_layers: int = 2
+    d_model: int = 128  # width of the residual stream
+    n_heads: int = 4
+    n_kv_heads: int = 4  # fewer than n_heads: grouped heads; 1: multi-query
+    d_mlp: int = 512  # width of the gated MLP
+    vocab_size: int = 512
+    n_ctx: int = 512  # longest sequence
+    positions: str = "rotary"  # a name in models.positions.SCHEMES
+    rope_base: float = 10000.0  # of rotary positions
+
+    def __post_init__(self) -> None:
+        variant(self.variant)
+        scheme(self.positions)
+        for name in ("n_layers", "d_mlp", "vocab_size", "n_ctx"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.positions == "rotary" and self.heads.d_head % 2:
+            raise ValueError(
+                f"rotary positions need an even head width, got {self.heads.d_head} "
+                f"(d_model={self.d_model} over n_heads={self.n_heads})"
+            )
+
+    @property
+    def heads(self) -> HeadConfig:
+        """The widths that the attention variant needs."""
+        return HeadConfig(d_model=self.d_model, n_heads=self.n_heads, n_kv_heads=self.n_kv_heads)
+
+    def to_dict(self) -> dict[str, str | int | float]:
+        """The fields as plain values, for JSON."""
+        return asdict(self)
+
+
+class Tap(nn.Module):
+    """An identity that can be hooked; its name in the module tree is the hook's name."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def watched(*taps: nn.Module) -> bool:
+    """True if anyone has hung a hook on one of these taps."""
+    return any(tap._forward_hooks or tap._backward_hooks for tap in taps)
+
+
+class RMSNorm(nn.Module):
+    """Root mean square norm (Zhang and Sennrich 2019) with a learned gain."""
+
+    def __init__(self, d_model: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.w, self.eps = nn.Parameter(torch.ones(d_model)), eps
+        self.hook_scale, self.hook_normalized = Tap(), Tap()
+
+    def forward(self, x: Float[Tensor, "*B T E"]) -> Float[Tensor, "*B T E"]:
+        scale = self.hook_scale(x.square().mean(-1, keepdim=True).add(self.eps).sqrt())
+        return self.hook_normalized(x / scale) * self.w
+
+
+class MLP(nn.Module):
+    """Gated MLP, SwiGLU (Shazeer 2020): W_out · (silu(x W_gate) * x W_in)."""
+
+    def __init__(self, d_model: int, d_mlp: int) -> None:
+        super().__init__()
+        self.W_gate = nn.Parameter(torch.randn(d_model, d_mlp) * d_model**-0.5)
+        self.W_in = nn.Parameter(torch.randn(d_model, d_mlp) * d_model**-0.5)
+        self.W_out = nn.Parameter(torch.randn(d_mlp, d_model) * d_mlp**-0.5)
+        self.hook_pre, self.hook_pre_linear, self.hook_post = Tap(), Tap(), Tap()
+
+    def forward(self, x: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
+        gate = F.silu(self.hook_pre(x @ self.W_gate))
+        return self.hook_post(gate * self.hook_pre_linear(x @ self.W_in)) @ self.W_out
+
+
+class Attention(nn.Module):
+    """A mixer, its positions and its taps; per-head taps are [B, T, H, D] as in TransformerLens."""
+
+    def __init__(self, mixer: Mixer, positions: Scheme, rope_base: float) -> None:
+        super().__init__()
+        self.mixer, self.positions, self.rope_base = mixer, positions, rope_base
+        self.hook_q_input, self.hook_k_input, self.hook_v_input = Tap(), Tap(), Tap()
+        self.hook_q, self.hook_k, self.hook_v = Tap(), Tap(), Tap()
+        self.hook_rot_q, self.hook_rot_k = Tap(), Tap()
+        self.hook_attn_scores, self.hook_pattern = Tap(), Tap()
+        self.hook_z, self.hook_result = Tap(), Tap()
+        # Variants name their extras only when they project, so ask once with one token of zeros.
+        probe = mixer.project(torch.zeros(1, 1, mixer.W_O.shape[-1]))
+        self.n_groups = probe.k.shape[1]
+        for name in probe.extra:
+            setattr(self, f"hook_{name}", Tap())
+
+    @property
+    def W_O(self) -> Float[Tensor, "H D E"]:
+        """Output weights, where TransformerLens's tools look for them."""
+        return self.mixer.W_O
+
+    def forward(self, resid: Float[Tensor, "B T E"], norm: RMSNorm) -> Float[Tensor, "B T E"]:
+        p = self.place(self.project(resid, norm))
+        if watched(self.hook_attn_scores, self.hook_pattern):
+            scores = self.hook_attn_scores(self.mixer.scores(p))
+            z = self.hook_pattern(self.mixer.weigh(scores, p)) @ values(p)
+        else:
+            z = self.mixer.mix(p)
+        z = through(self.hook_z, z)
+        if watched(self.hook_result):
+            return self.hook_result(torch.einsum("bhtd,hde->bthe", z, self.W_O)).sum(2)
+        return self.mixer.merge(z)
+
+    def project(self, resid: Float[Tensor, "B T E"], norm: RMSNorm) -> Projected:
+        """Tapped q, k, v and extras, before positions."""
+        if watched(self.hook_q_input, self.hook_k_input, self.hook_v_input):
+            p = self.project_apart(resid, norm)
+        else:
+            p = self.mixer.project(norm(resid))
+        return replace(
+            p,
+            q=through(self.hook_q, p.q),
+            k=through(self.hook_k, p.k),
+            v=through(self.hook_v, p.v),
+            extra={name: getattr(self, f"hook_{name}")(x) for name, x in p.extra.items()},
+        )
+
+    def project_apart(self, resid: Float[Tensor, "B T E"], norm: RMSNorm) -> Projected:
+        """The same, with one editable copy of the input per head for each of q, k and v.
+
+        Costs H projections a copy, so it runs only while direct path patching watches the copies.
+        """
+
+        def each(tap: nn.Module, n: int) -> list[Projected]:
+            copies = tap(resid[:, :, None].repeat(1, 1, n, 1))
+            return [self.mixer.project(norm(copies[:, :, i])) for i in range(n)]
+
+        q = each(self.hook_q_input, self.W_O.shape[0])
+        k, v = each(self.hook_k_input, self.n_groups), each(self.hook_v_input, self.n_groups)
+        # Extras (write strengths, decays) belong to the keys: they follow the key's copy.
+        extra = {name: pick([p.extra[name] for p in k]) for name in k[0].extra}
+        return Projected(
+            pick([p.q for p in q]), pick([p.k for p in k]), pick([p.v for p in v]), extra
+        )
+
+    def place(self, p: Projected) -> Projected:
+        """Give q and k their positions."""
+        where = torch.arange(p.q.shape[2], device=p.q.device)
+        turn = self.positions.turn
+        return replace(
+            p,
+            q=through(self.hook_rot_q, turn(p.q, where, self.rope_base)),
+            k=through(self.hook_rot_k, turn(p.k, where, self.rope_base)),
+        )
+
+
+def through(tap: nn.Module, x: Float[Tensor, "B H T D"]) -> Float[Tensor, "B H T D"]:
+    """Show a per-head tensor to a tap in TransformerLens's layout [B, T, H, D]."""
+    return tap(x.transpose(1, 2)).transpose(1, 2)
+
+
+def pick(copies: list[Tensor]) -> Tensor:
+    """Head i of copy i."""
+    return torch.stack([copy[:, i] for i, copy in enumerate(copies)], 1)
+
+
+class Block(nn.Module):
+    """Pre-norm block: attention, then MLP, both added to the residual stream."""
+
+    hook_out_is_single_residual_stream = True  # TransformerLens's logit lens asks
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        mixer = variant(config.variant).mixer(config.heads)
+        self.ln1, self.ln2 = RMSNorm(config.d_model), RMSNorm(config.d_model)
+        self.attn = Attention(mixer, scheme(config.positions), config.rope_base)
+        self.mlp = MLP(config.d_model, config.d_mlp)
+        self.hook_resid_pre, self.hook_resid_mid, self.hook_resid_post = Tap(), Tap(), Tap()
+        self.hook_attn_out, self.hook_mlp_in, self.hook_mlp_out = Tap(), Tap(), Tap()
+
+    def forward(self, resid: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
+        resid = self.hook_resid_pre(resid)
+        resid = self.hook_resid_mid(resid + self.hook_attn_out(self.attn(resid, self.ln1)))
+        out = self.hook_mlp_out(self.mlp(self.ln2(self.hook_mlp_in(resid))))
+        return self.hook_resid_post(resid + out)
+
+
+class Embed(nn.Module):
+    """Token table; the model reads its rows at the start and multiplies by it at the end."""
+
+    def __init__(self, vocab_size: int, d_model: int) -> None:
+        super().__init__()
+        self.W_E = nn.Parameter(torch.randn(vocab_size, d_model) * d_model**-0.5)
+
+    def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
+        return self.W_E[tokens]
+
+
+class PosEmbed(nn.Module):
+    """Table of learned positions (GPT-2)."""
+
+    def __init__(self, n_ctx: int, d_model: int) -> None:
+        super().__init__()
+        self.W_pos = nn.Parameter(torch.randn(n_ctx, d_model) * d_model**-0.5)
+
+    def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
+        return self.W_pos[: tokens.shape[1]].expand(len(tokens), -1, -1)
+
+
+class Transformer(nn.Module):
+    """Embedding, blocks, norm, tied unembedding: tokens in, logits out."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = Embed(config.vocab_size, config.d_model)
+        self.hook_embed = Tap()
+        if scheme(config.positions).table:
+            self.pos_embed = PosEmbed(config.n_ctx, config.d_model)
+            self.hook_pos_embed = Tap()
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.ln_final = RMSNorm(config.d_model)
+
+    def forward(
+        self, tokens: Int[Tensor, "B T"], stop_at_layer: int | None = None
+    ) -> Float[Tensor, "B T V"]:
+        """Logits, or the residual stream before block `stop_at_layer` (negative: from the end).
+
+        Raises ValueError for no tokens, too many, or an id outside the vocabulary.
+        """
+        check_tokens(tokens, self.config)
+        resid = self.hook_embed(self.embed(tokens))
+        if scheme(self.config.positions).table:
+            resid = resid + self.hook_pos_embed(self.pos_embed(tokens))
+        for block in self.blocks[:stop_at_layer]:
+            resid = block(resid)
+        if stop_at_layer is not None:
+            return resid
+        return self.ln_final(resid) @ self.embed.W_E.T
+
+
+def check_tokens(tokens: Int[Tensor, "B T"], config: TransformerConfig) -> None:
+    """Raise ValueError where the model would index outside its tables."""
+    if not 1 <= tokens.shape[1] <= config.n_ctx:
+        raise ValueError(f"the model reads 1 to {config.n_ctx} tokens, got {tokens.shape[1]}")
+    if len(tokens) and not (0 <= int(tokens.min()) and int(tokens.max()) < config.vocab_size):
+        raise ValueError(
+            f"token ids run from 0 to {config.vocab_size - 1}, got {int(tokens.min())} to "
+            f"{int(tokens.max())}; use this model's own tokenizer"
+        )

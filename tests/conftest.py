@@ -1,0 +1,88 @@
+"""What every test shares: seeds, one torch thread, a tiny model of each variant, shared data."""
+
+import os
+
+# Before torch, tqdm and transformers are imported: they read these once.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from models.registry import VARIANTS
+from models.transformer import Transformer, TransformerConfig
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+torch.set_num_threads(1)  # tiny tensors: threads only add noise and waiting
+settings.register_profile("headlamp", deadline=None, derandomize=True, database=None)
+settings.load_profile("headlamp")
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    """Every test starts from the same random numbers."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Where a folder of /shared/data lies; skips the test when this machine has none."""
+
+    def find(name: str) -> Path:
+        path = SHARED / "data" / name
+        if not path.exists():
+            pytest.skip(f"no shared data at {path}")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[..., Transformer]:
+    """Make a tiny Transformer with the same weights each time; keywords are its config's fields."""
+
+    def make(**fields: str | int | float) -> Transformer:
+        sizes = dict(d_model=24, n_heads=4, n_kv_heads=2, d_mlp=40, vocab_size=29, n_ctx=32)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            model = Transformer(TransformerConfig(**{**sizes, **fields}))
+            jitter_constants(model)
+        return model.eval()
+
+    return make
+
+
+def jitter_constants(model: Transformer) -> None:
+    """Move gains off 1 and sinks off 0, or tests could not tell them from constants."""
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.data += 0.5 * torch.randn_like(parameter).tanh()
+
+
+@pytest.fixture(params=VARIANTS)
+def variant_name(request: pytest.FixtureRequest) -> str:
+    """Every variant of the registry in turn."""
+    return request.param
+
+
+@pytest.fixture
+def tiny(variant_name: str, build: Callable[..., Transformer]) -> Transformer:
+    """A tiny grouped-head model of each variant."""
+    return build(variant=variant_name)
+
+
+@pytest.fixture(scope="session")
+def tokens() -> torch.Tensor:
+    """Two prompts of eleven ids in the tiny models' vocabulary; some ids repeat."""
+    row = [3, 14, 15, 9, 2, 6, 5, 3, 14, 15, 8]
+    return torch.tensor([row, [27, 1, 8, 2, 8, 1, 8, 28, 4, 5, 9]])
