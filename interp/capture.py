@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +11,7 @@ from torch import Tensor
 from interp.subject import Refused, Subject, Watch, Watcher, pattern_name
 
 
+@runtime_checkable
 class Edit(Protocol):
     """A change to a run, at one hook."""
 
@@ -62,6 +63,7 @@ class MaskKey:
         return f"blocks.{self.layer}.attn.hook_attn_scores"
 
     def apply(self, value: Float[Tensor, "B H T S"]) -> Float[Tensor, "B H T S"]:
+        check_key(self.key, value.shape[-1])
         value = value.clone()
         value[:, self.head, self.key + 1 :, self.key] = -torch.inf
         return value
@@ -80,6 +82,7 @@ class DropKey:
         return pattern_name(self.layer)
 
     def apply(self, value: Float[Tensor, "B H T S"]) -> Float[Tensor, "B H T S"]:
+        check_key(self.key, value.shape[-1])
         value = value.clone()
         value[:, self.head, self.key + 1 :, self.key] = 0
         return value
@@ -156,3 +159,9 @@ def check_head(subject: Subject, layer: int, head: int) -> None:
             f"{card.name} has layers 0 to {card.n_layers - 1} and heads 0 to {card.n_heads - 1}; "
             f"there is no L{layer}H{head}"
         )
+
+
+def check_key(key: int, n_keys: int) -> None:
+    """Raise Refused for a token the prompt does not have."""
+    if not 0 <= key < n_keys:
+        raise Refused(f"The prompt has tokens 0 to {n_keys - 1}; there is no token {key}.")

@@ -1,6 +1,7 @@
 """MODELS: every model that can be chosen by name; anything else is a hub name or a folder."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 from interp.adapters.bridged import Bridged
 from interp.adapters.own import untrained
 from interp.subject import Subject
-from models import pretrained
+from models import pretrained, smollm2
 from models.registry import VARIANTS
 from models.tokenizer import ByteTokenizer
 from models.transformer import TransformerConfig
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,17 @@ def from_hub(name: str, title: str) -> Subject:
     return Bridged(name, title, pretrained.load(name), trained=True)
 
 
+def embedded() -> Subject:
+    """SmolLM2, downloaded once; raises ValueError, in one sentence, when it cannot be had."""
+    try:
+        smollm2.fetch(lambda words: None)
+    except (RuntimeError, OSError) as problem:
+        raise ValueError(str(problem)) from problem
+    return from_hub("smollm2", "SmolLM2-135M-Instruct")
+
+
 MODELS: dict[str, Entry] = {
-    "smollm2": Entry("SmolLM2-135M-Instruct", lambda: from_hub("smollm2", "SmolLM2-135M-Instruct")),
+    "smollm2": Entry("SmolLM2-135M-Instruct", embedded),
 } | {
     f"untrained-{name}": Entry(
         f"Untrained: {variant.title}",
@@ -83,3 +95,16 @@ def load(name: str) -> Subject:
     """
     known = entries()
     return known[name].load() if name in known else from_hub(name, name)
+
+
+def load_listed(name: str) -> Subject:
+    """The same for names typed into a page: a catalogue or hub name, never a path.
+
+    Raises ValueError when the name would read a folder of this machine.
+    """
+    if name not in entries() and (not HUB_NAME.fullmatch(name) or Path(name).exists()):
+        raise ValueError(
+            f"{name!r} is no model in the list and no hub name such as org/model; an administrator "
+            "can add a folder with HEADLAMP_MODELS=name=folder"
+        )
+    return load(name)

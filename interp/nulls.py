@@ -1,6 +1,6 @@
 """Intervals and null inputs, shared by every probe."""
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ RESAMPLES = 1000
 LEVEL = 0.95
 
 
-@cache
+@lru_cache(maxsize=16)  # a matrix of RESAMPLES x n each
 def resample_counts(n: int, block: int, seed: int) -> Float[np.ndarray, "R N"]:
     """How often each of n items is drawn in each bootstrap resample, in circular blocks.
 
@@ -24,8 +24,9 @@ def resample_counts(n: int, block: int, seed: int) -> Float[np.ndarray, "R N"]:
     picked = ((starts[:, :, None] + np.arange(block)) % n).reshape(RESAMPLES, -1)[:, :n]
     flat = picked + n * np.arange(RESAMPLES)[:, None]
     counts = np.bincount(flat.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
+    counts = counts.astype(np.float64)
     counts.flags.writeable = False
-    return counts.astype(np.float64)
+    return counts
 
 
 def mean_interval(

@@ -1,12 +1,13 @@
 """How long work says how far it is, lets urgent work pass, and learns that nobody wants it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Cancelled(Exception):
     """Raised inside work that was cancelled; hooks are removed on the way out."""
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Given to every measurement."""
 

@@ -1,6 +1,12 @@
 """Prompts as typed or uploaded: what is accepted, and the sentence for what is not."""
 
+import hashlib
+import os
+import re
+import tempfile
 from pathlib import PurePath
+
+from models.home import home
 
 MAX_BYTES = 64 * 1024  # refused before tokenising: a megabyte of spaces keeps a tokenizer busy
 
@@ -53,7 +59,7 @@ def read_upload(name: str, data: bytes) -> str:
         raise PromptError(too_long(len(data), ""))
     utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        text = data.decode("utf-16" if utf16 else "utf-8-sig")
+        text = data.decode("utf-16") if utf16 else data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as problem:
         raise PromptError(
             f"Byte {problem.start} of the file (0x{data[problem.start]:02x}) is not "
@@ -70,3 +76,28 @@ def too_many_tokens(tokens: int, limit: int, context: int, budget: int) -> str:
         else f"the memory budget is {budget // 2**20:,} MiB (HEADLAMP_MEMORY_BUDGET)"
     )
     return f"The prompt is {tokens:,} tokens; the limit is {limit:,}, because {reason}. Shorten it."
+
+
+def keep(text: str) -> str:
+    """Store a prompt under its own sha256 and return that; the same text is stored once."""
+    data = text.encode("utf-8")
+    name = hashlib.sha256(data).hexdigest()
+    folder = home() / "prompts"
+    folder.mkdir(exist_ok=True)
+    if not (folder / name).exists():
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, folder / name)
+    return name
+
+
+def recall(name: str) -> str:
+    """A stored prompt; raises PromptError for a name that is none, or not stored here."""
+    if not re.fullmatch(r"[0-9a-f]{64}", name):
+        raise PromptError("The link's prompt is not a digest of 64 hex digits; ask for a new link.")
+    path = home() / "prompts" / name
+    if not path.is_file():
+        raise PromptError("The link's prompt is not stored on this server; ask for its text.")
+    return path.read_bytes().decode("utf-8")  # read_text would turn \r\n into \n

@@ -33,6 +33,7 @@ REPEATS = Measurement("repeats", repeats.read, repeats.controls, needs_prompt=Fa
 class Probe:
     """One question about heads: which measurement answers it, and how it is scored."""
 
+    title: str
     question: str
     measurement: Measurement
     score: Callable[[Any, Any, Card], Result]  # (reading, controls or None, card)
@@ -46,12 +47,21 @@ class Probe:
 
 
 PROBES: dict[str, Probe] = {
-    "sinks": Probe("Which heads rest on the first tokens?", PROMPT, score_sinks),
-    "concentration": Probe("On how many keys does each head rest?", PROMPT, score_concentration),
-    "induction": Probe("Which heads find what followed last time?", REPEATS, score_induction),
-    "previous-token": Probe("Which heads look one token back?", REPEATS, score_previous_token),
+    "sinks": Probe("Sinks", "Which heads rest on the first tokens?", PROMPT, score_sinks),
+    "concentration": Probe(
+        "Concentration", "On how many keys does each head rest?", PROMPT, score_concentration
+    ),
+    "induction": Probe(
+        "Induction", "Which heads find what followed last time?", REPEATS, score_induction
+    ),
+    "previous-token": Probe(
+        "Previous token", "Which heads look one token back?", REPEATS, score_previous_token
+    ),
     "duplicate-token": Probe(
-        "Which heads look at the same token earlier?", REPEATS, score_duplicate_token
+        "Duplicate token",
+        "Which heads look at the same token earlier?",
+        REPEATS,
+        score_duplicate_token,
     ),
 }
 

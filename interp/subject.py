@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -87,6 +87,7 @@ class Kept:
         return sum(found.values())
 
 
+@runtime_checkable
 class Subject(Protocol):
     """A model on its device, in eval mode, with no hook left on it between calls."""
 

@@ -123,10 +123,8 @@ def ranking(value: np.ndarray, lowest: bool = False) -> list[tuple[int, int]]:
 
 def number(value: float) -> str:
     """Three significant digits, or what to say when there is no number."""
-    return (
-        "not defined"
-        if np.isnan(value)
-        else f"{value:.3g}"
-        if abs(value) < 1000
-        else f"{value:.0f}"
-    )
+    if np.isnan(value):
+        return "not defined"
+    if value == 0:
+        return "0"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")

@@ -67,10 +67,9 @@ function scaleOf(values) {
 
 function describe({ header, scale, legend, note, box }) {
   const show = (name, text) => { legend.querySelector(name).textContent = text; };
-  const unit = header.unit ? ` ${header.unit}` : "";
-  show(".name", header.metric);
-  show(".low", `${scale.diverging ? fmt(-scale.max) : 0}${unit}`);
-  show(".high", `${fmt(scale.max)}${unit}`);
+  show(".name", header.unit ? `${header.metric} (${header.unit})` : header.metric);
+  show(".low", scale.diverging ? fmt(-scale.max) : "0");
+  show(".high", fmt(scale.max));
   const ends = scale.diverging ? [rgba(LOW, 0.85), "transparent"] : ["transparent"];
   const stops = [...ends, rgba(HIGH, 0.85)];
   legend.querySelector(".ramp").style.background = `linear-gradient(to right, ${stops})`;

@@ -43,8 +43,8 @@ class Bridged:
 
     def ordinary_ids(self) -> Int[Tensor, " N"]:
         # Ids are close to frequency order; 100 to 20,000 is TransformerLens's choice for GPT-2,
-        # cut to the vocabulary there is.
-        n = self.card.vocab_size
+        # cut to the vocabulary there is. A padded embedding has rows that no token owns.
+        n = min(self.card.vocab_size, len(self.tokenizer))
         ids = torch.arange(min(100, n // 25), min(20_000, n - n // 25))
         special = torch.tensor(sorted(set(self.tokenizer.all_special_ids)) or [-1])
         return ids[~torch.isin(ids, special)]

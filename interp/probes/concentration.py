@@ -128,7 +128,7 @@ def without_first(rows: Rows) -> View:
     return View(mass, *(x.astype(np.float64) for x in rest), n)
 
 
-def late(rows: RowMetric) -> RowMetric:
+def late(rows: RowMetric) -> Float[np.ndarray, "B L H late"]:
     """Rows from FIRST_ROW on."""
     return rows[..., FIRST_ROW:]
 

@@ -11,7 +11,7 @@ from models.attention.contract import HeadConfig, Mixer, Projected
 from models.registry import VARIANTS, variant
 
 WIDTHS = [(12, 4, 4), (12, 4, 2), (12, 4, 1), (7, 1, 1), (18, 6, 3)]
-LENGTH = 67  # past one chunk of 64
+LENGTH = 131  # past two chunks of 64
 
 
 def make(name: str, widths: tuple[int, int, int], length: int) -> tuple[Mixer, Projected]:

@@ -15,13 +15,13 @@ from models.registry import VARIANTS
 from models.transformer import Transformer
 
 Build = Callable[..., Transformer]
-FORMS = [(name, 2) for name in VARIANTS] + [("softmax", 4), ("softmax", 1), ("delta", 4)]
+FORMS = [(name, 2) for name in VARIANTS] + [("softmax", 4), ("delta", 4)]
 PLACE = 3  # where the corrupted prompts differ from the clean ones
 
 
 @pytest.fixture(params=FORMS, ids=lambda form: "-".join(map(str, form)))
 def plain(request: pytest.FixtureRequest, build: Build) -> Transformer:
-    """Every variant with grouped heads, then some MHA and MQA."""
+    """Every variant with grouped heads, then two with a key head per query head."""
     name, n_kv_heads = request.param
     return build(variant=name, n_kv_heads=n_kv_heads)
 
@@ -89,6 +89,7 @@ def test_a_clean_residual_at_the_corrupted_place_restores_everything(
     assert (found[1, PLACE:] - broken).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("plain", FORMS[: len(VARIANTS)], indirect=True, ids=str)
 def test_every_block_patch_is_the_patch_by_hand(
     plain: Transformer, tokens: Tensor, corrupted: Tensor
 ) -> None:
@@ -123,7 +124,7 @@ def test_every_head_patch_is_the_patch_by_hand(
     assert found.shape == (2, n_heads)
     broken = metric(plain(corrupted))
     for layer in range(2):
-        for head in range(n_heads):
+        for head in (0, n_heads - 1):
             where = (ALL, head) if part == "pattern" else (ALL, ALL, head)
             tap = f"blocks.{layer}.attn.hook_{part}"
             expected = patched(plain, tap, where, tokens, corrupted)

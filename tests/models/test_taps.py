@@ -224,3 +224,31 @@ def test_zeroing_the_pattern_is_zeroing_z(tiny: Transformer, tokens: Tensor) -> 
     torch.testing.assert_close(by_pattern, by_z)
     torch.testing.assert_close(by_z, by_out)
     assert (by_z - tiny(tokens)).abs().max() > 1e-2
+
+
+def test_the_norms_taps_come_before_the_gain(tiny: Transformer, tokens: Tensor) -> None:
+    seen: dict[str, Tensor] = {}
+    for name in ("hook_scale", "hook_normalized"):
+        tap = tiny.get_submodule(f"ln_final.{name}")
+        tap.register_forward_hook(lambda t, a, out, name=name: seen.__setitem__(name, out))
+    resid = tiny(tokens, stop_at_layer=2)
+    tiny(tokens)
+    torch.testing.assert_close(seen["hook_scale"] * seen["hook_normalized"], resid)
+    torch.testing.assert_close(seen["hook_scale"][..., 0], (resid.square().mean(-1) + 1e-5).sqrt())
+
+
+@pytest.mark.parametrize("tap", ["hook_pattern", "hook_attn_scores", "hook_result", *FORKS])
+def test_gradients_are_the_same_by_the_watched_road(
+    tap: str, tiny: Transformer, tokens: Tensor
+) -> None:
+    def gradients() -> list[Tensor]:
+        weight = torch.linspace(-1, 1, 29)
+        return list(torch.autograd.grad((tiny(tokens) * weight).sum(), list(tiny.parameters())))
+
+    plain = gradients()
+    for block in tiny.blocks:
+        getattr(block.attn, tap).register_forward_hook(lambda *_: None)
+    top = max(g.abs().max() for g in plain)
+    for found, expected in zip(gradients(), plain, strict=True):
+        assert expected.abs().max() > 0
+        assert (found - expected).abs().max() <= 1e-5 * top

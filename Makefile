@@ -1,0 +1,61 @@
+# Headlamp: run | test | lint | bench | load | verify | starters. Each sets up what it needs itself.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: run setup dev test lint bench load verify starters chromium
+
+run: setup  ## get the model once, then serve on http://127.0.0.1:8501
+	@$(PY) -m models.smollm2
+	@$(PY) -m app
+
+setup: $(VENV)/run.done  ## only make .venv and install what running needs
+
+dev: $(VENV)/dev.done
+
+test: dev chromium  ## everything that takes seconds; real-model and browser tests where they can run
+	@$(PY) -m models.smollm2 || echo "headlamp: tests of the real model will be skipped"
+	@$(PY) -m pytest
+
+lint: dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(VENV)/bin/lint-imports
+
+bench: dev  ## time from Run to the full grid, beside transformers' own eager pass
+	@$(PY) -m models.smollm2
+	@$(PY) -m benchmarks.grid
+
+load: dev  ## server CPU of a warm rerun; 20 sessions at once changing heads
+	@$(PY) -m models.smollm2
+	@$(PY) -m benchmarks.load
+
+verify: dev  ## probes on SmolLM2 beside the values in docs/verify.md
+	@$(PY) -m models.smollm2
+	@$(PY) -m benchmarks.verify
+
+starters: setup  ## compute the saved results of the starter prompts anew
+	@$(PY) -m models.smollm2
+	@$(PY) -m app.starters
+
+chromium:  ## for the browser tests: Debian's where we may install it, else they are skipped
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	  command -v google-chrome >/dev/null || sh tests/browser/install_chromium.sh
+
+$(VENV)/python.done:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "headlamp: Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1)" >&2; exit 1; }
+	@echo "1/2  making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/run.done: requirements.txt $(VENV)/python.done
+	@echo "2/2  installing requirements.txt (torch alone is 200 MB and more) ..."
+	@$(PY) -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.done: requirements-dev.txt $(VENV)/run.done
+	@echo "     installing requirements-dev.txt ..."
+	@$(PY) -m pip install --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,84 @@
+"""The one engine of this process, and how a page asks it for work without ever waiting long."""
+
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import streamlit as st
+
+from interp.catalog import load_listed
+from interp.engine.engine import Busy, Engine
+from interp.engine.job import Work
+from interp.subject import Refused
+
+PATIENCE = 0.25  # seconds a rerun waits for quick work before it shows a progress bar instead
+
+
+@cache
+def engine() -> Engine:
+    """Made on first use, shared by all sessions."""
+    return Engine(load_listed)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a request so far."""
+
+    work: Work
+    slot: str
+    result: Any = None
+    problem: str = ""  # a sentence for the reader
+    pending: bool = False
+    words: str = ""
+    fraction: float = 0.0
+
+
+def session() -> str:
+    """A random name of this browser tab's session."""
+    return st.session_state.setdefault("session_name", uuid.uuid4().hex)
+
+
+def problems() -> dict[str, str]:
+    """Sentences for work that failed or was cancelled in this session; Run clears them."""
+    return st.session_state.setdefault("problems", {})
+
+
+def ask(work: Work, slot: str, patience: float = 0.0) -> Answer:
+    """Submit (again: equal work is shared and done work is cached) and look how far it is."""
+    if work.key in problems():
+        return Answer(work, slot, problem=problems()[work.key])
+    try:
+        ticket = engine().submit(work, session(), slot)
+    except (Refused, Busy) as problem:
+        problems()[work.key] = str(problem)
+        return Answer(work, slot, problem=str(problem))
+    ticket.wait(patience)
+    if ticket.state == "done":
+        return Answer(work, slot, result=ticket.job.result)
+    if ticket.state in ("failed", "cancelled"):
+        problems()[work.key] = ticket.job.error or "Cancelled. Press Run to start again."
+        return Answer(work, slot, problem=problems()[work.key])
+    return Answer(work, slot, pending=True, words=ticket.words(), fraction=ticket.fraction())
+
+
+def cancel(answers: list[Answer]) -> None:
+    """Give up on pending work and remember it, so that a rerun does not start it again."""
+    for answer in answers:
+        engine().cancel(session(), answer.slot)
+        problems()[answer.work.key] = "Cancelled. Press Run to start again."
+
+
+@st.fragment(run_every=0.4)
+def watch(pending: list[Answer]) -> None:
+    """Progress of pending work, with Cancel; reruns the page when any of it is over."""
+    now = [ask(answer.work, answer.slot) for answer in pending]
+    if not all(answer.pending for answer in now):
+        st.rerun()
+    bar, button = st.columns([5, 1], vertical_alignment="center")
+    first = next((a for a in now if not a.words.startswith("waiting")), now[0])
+    more = f" · {len(now) - 1} more to do" if len(now) > 1 else ""
+    bar.progress(min(1.0, first.fraction), text=f"{first.words}{more}")
+    if button.button("Cancel", key="cancel", width="stretch"):
+        cancel(now)
+        st.rerun()

@@ -1,0 +1,180 @@
+"""Heads: the grid of all of them, the matrix of one, its numbers, and what ablating it does."""
+
+import numpy as np
+import streamlit as st
+
+from app import state, tables
+from app.components.head_grid import head_grid
+from app.components.head_view import head_view
+from app.engine_room import PATIENCE, ask
+from app.panels.figures import figures
+from app.scene import Scene, card_of
+from app.state import Selection
+from interp.engine.works import ablation_work
+from interp.result import Score
+from interp.subject import Card
+from interp.terminal import number, ranking
+
+KINDS = {
+    "measured": "read off the matrix the model applied, by the definition",
+    "derived": "computed from measured numbers by a formula",
+    "proxy": "read off |A| / Σ|A|, because this matrix has negative entries",
+    "estimator": "the matrix itself only estimates another one",
+}
+PIXELS = 1024  # a longer matrix is shown max-pooled to this many rows
+
+
+def metric_scores(scene: Scene) -> dict[str, Score]:
+    """Every score there is, by key."""
+    return {s.key: s for result in scene.results.values() for s in result.scores}
+
+
+def head_of(selection: Selection, card: Card, strongest: tuple[int, int]) -> tuple[int, int]:
+    """The selected head if this model has it, else the strongest."""
+    if selection.layer is None or selection.head is None:
+        return strongest
+    there = selection.layer < card.n_layers and selection.head < card.n_heads
+    return (selection.layer, selection.head) if there else strongest
+
+
+def controls(selection: Selection, scores: dict[str, Score]) -> None:
+    """How the grid is coloured and ordered."""
+    st.session_state["metric"] = (
+        selection.metric if selection.metric in scores else next(iter(scores))
+    )
+    st.session_state["ranked"] = selection.ranked
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left.selectbox(
+        "Colour and rank heads by",
+        list(scores),
+        key="metric",
+        format_func=lambda key: scores[key].title,
+        on_change=lambda: state.change(metric=st.session_state["metric"]),
+    )
+    right.toggle(
+        "Ranked",
+        key="ranked",
+        help="Strongest head first, instead of layer by layer.",
+        on_change=lambda: state.change(ranked=st.session_state["ranked"]),
+    )
+
+
+def grid(scene: Scene, score: Score, selection: Selection, here: tuple[int, int]) -> None:
+    """All heads as thumbnails of their matrix on this prompt."""
+    head_grid(
+        key="grid",
+        mosaic=scene.mosaic,
+        tile=scene.thumbs.shape[-1],
+        n_layers=scene.card.n_layers,
+        n_heads=scene.card.n_heads,
+        group_size=scene.card.group_size,
+        values=score.value,
+        order=ranking(score.value) if selection.ranked else None,
+        selected=here,
+        metric=score.title,
+        unit=score.unit,
+        captions=tables.captions(score),
+        signed=not scene.card.nonnegative,
+        on_pick=lambda: picked(st.session_state["grid"].pick),
+    )
+
+
+def picked(pick: list[int] | None) -> None:
+    """A head was picked in the grid."""
+    if pick is not None:
+        state.change(layer=int(pick[0]), head=int(pick[1]))
+
+
+def head_picture(scene: Scene, selection: Selection, here: tuple[int, int]) -> None:
+    """One head's matrix and the token strip."""
+    layer, head = here
+    pattern = scene.pattern(layer, head)
+    if pattern is None:
+        st.caption(f"The matrix of L{layer}H{head} is on its way ...")
+        return
+    st.session_state["clipped"] = selection.clipped
+    column = pattern[:, 0]
+    rest = np.abs(pattern[1:, 1:]).max(initial=0.0)
+    st.toggle(
+        "Ignore token 0 in colours",
+        key="clipped",
+        on_change=lambda: state.change(clipped=st.session_state["clipped"]),
+        help="Changes colours only. The numbers always include it.",
+    )
+    st.caption(
+        f"Token 0 receives {number(float(column.mean()))} of a row on average (n = {len(column)} "
+        f"rows, measured); the largest weight elsewhere is {number(float(rest))}."
+    )
+    stride = -(-len(column) // PIXELS)
+    head_view(
+        key="head",
+        label=f"L{layer}H{head}",
+        pattern=pooled(pattern, stride),
+        tokens=scene.tokens.labels,
+        color_max=float(rest if selection.clipped else np.abs(pattern).max()),
+        signed=not scene.card.nonnegative,
+        sink_slot=1 - pooled_rows(pattern.sum(1), stride) if scene.card.sink_slot else None,
+        stride=stride,
+        pinned=selection.pin,
+        on_pin=lambda: pinned(st.session_state["head"].pin),
+    )
+
+
+def pinned(pin: int | None) -> None:
+    """A token was pinned (-1: unpinned)."""
+    if pin is not None:
+        state.change(pin=int(pin) if pin >= 0 else None)
+
+
+def pooled(pattern: np.ndarray, stride: int) -> np.ndarray:
+    """The strongest weight of each stride x stride block, sign kept."""
+    if stride == 1:
+        return pattern
+    pad = -len(pattern) % stride
+    blocks = np.pad(pattern, (0, pad)).reshape((len(pattern) + pad) // stride, stride, -1, stride)
+    high, low = blocks.max((1, 3)), blocks.min((1, 3))
+    return np.where(high >= -low, high, low)
+
+
+def pooled_rows(rows: np.ndarray, stride: int) -> np.ndarray:
+    """Mean of each block of rows."""
+    return np.array([part.mean() for part in np.split(rows, range(stride, len(rows), stride))])
+
+
+def head_numbers(scene: Scene, here: tuple[int, int]) -> None:
+    """Every number of the head, with null, interval, n and kind."""
+    layer, head = here
+    st.markdown(f"##### What L{layer}H{head} measures")
+    every = st.toggle("All metrics", key="every", help="Also the less common ones of each probe.")
+    st.table(tables.head_numbers(scene.results, layer, head, every))
+    st.caption(
+        "In brackets: 95 % bootstrap intervals. Nulls: the random-init twin, and the fresh second "
+        "copy for induction and duplicates; the other columns are checks and closed forms. "
+        "Rank 1 is the highest of all heads. n: query rows, or sequences of random tokens.",
+        help=" ".join(f"{kind}: {words}." for kind, words in KINDS.items()),
+    )
+
+
+def cause(scene: Scene, here: tuple[int, int]) -> None:
+    """Does the head cause anything on this prompt? Asked for by a button: it takes a few passes."""
+    layer, head = here
+    wanted = (scene.card.digest, scene.tokens.ids, here)
+    st.markdown("##### Does it cause anything?")
+    if st.session_state.get("ablate") != wanted:
+        st.button(
+            f"Ablate L{layer}H{head} and its neighbours",
+            key="ablate_button",
+            help="Set the head's output to zero and measure the loss on this prompt, then do the "
+            "same to every other head of the layer.",
+            on_click=lambda: st.session_state.update(ablate=wanted),
+        )
+        return
+    card, loading = card_of(scene.card.name, "model")
+    answer = loading or ask(ablation_work(card, scene.request, layer, head), "cause", PATIENCE)
+    if answer.pending:
+        scene.pending.append(answer)
+        st.caption("Ablating ...")
+    elif answer.problem:
+        st.warning(answer.problem)
+    else:
+        figures(answer.result)

@@ -1,0 +1,66 @@
+"""Probes: the strongest heads of each, its definition, its figures and its data."""
+
+import re
+
+import pandas as pd
+import streamlit as st
+
+from app import state, tables
+from app.panels.figures import figures
+from app.scene import Scene
+from interp.registry import PROBES
+from interp.result import Result
+
+
+def probe_tables(scene: Scene) -> None:
+    """The strongest heads of every probe; picking a row opens the head."""
+    titles = [probe.title for probe in PROBES.values()]
+    for tab, (name, probe) in zip(st.tabs(titles), PROBES.items(), strict=True):
+        with tab:
+            if name in scene.refusals:
+                st.info(scene.refusals[name])
+            elif name not in scene.results:
+                st.caption(f"{probe.question} Not measured yet.")
+            else:
+                st.markdown(f"**{probe.question}** {tables.answer(scene.results[name].scores[0])}")
+                probe_table(name, scene.results[name])
+
+
+def probe_table(name: str, result: Result) -> None:
+    """One probe's table, its definition and its data."""
+    score = result.scores[0]
+    frame = tables.top_heads(score, 10)
+    st.dataframe(
+        frame,
+        key=f"top_{name}",
+        hide_index=True,
+        width="stretch",
+        on_select=lambda: row_picked(name, frame),
+        selection_mode="single-row",
+        column_config={
+            column: st.column_config.NumberColumn(format="%.3g")
+            for column in frame.columns
+            if frame[column].dtype == float
+        },
+    )
+    st.caption(f"{score.definition} {score.unit}; n: {score.n_of}. {score.source}.")
+    figures(result)
+    for note in (*result.notes, score.note):
+        if note:
+            st.caption(note)
+    st.download_button(
+        "Download all numbers (JSON)",
+        data=result.to_json,
+        file_name=f"headlamp-{name}.json",
+        mime="application/json",
+        key=f"json_{name}",
+        on_click="ignore",
+    )
+
+
+def row_picked(name: str, frame: pd.DataFrame) -> None:
+    """A row of a probe's table was selected."""
+    rows = st.session_state[f"top_{name}"].selection.rows
+    if rows:
+        layer, head = re.fullmatch(r"L(\d+)H(\d+)", frame["head"].iloc[rows[0]]).groups()
+        state.change(layer=int(layer), head=int(head))

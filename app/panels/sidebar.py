@@ -1,0 +1,133 @@
+"""Sidebar: what to look at (model, prompt, starters), and what a run will take, before Run."""
+
+import streamlit as st
+
+from app import state, tables
+from app.engine_room import problems, watch
+from app.scene import card_of
+from app.starters import STARTERS
+from app.state import Selection
+from interp import prompts
+from interp.catalog import HUB_NAME, entries
+from interp.engine.cost import in_words, longest_prompt, memory_budget, run_bytes
+from interp.engine.engine import Engine
+from models.device import device_words
+
+
+def sidebar(selection: Selection, engine: Engine) -> None:
+    """What to look at: model, prompt, starters; and what a run will take, before Run."""
+    fill(selection)
+    with st.sidebar:
+        names = list(dict.fromkeys([*entries(), selection.model]))
+        st.selectbox(
+            "Model",
+            names,
+            key="draft_model",
+            format_func=lambda n: entries()[n].title if n in entries() else n,
+            accept_new_options=True,
+            help="Type a Hugging Face name (org/model) for another causal language model.",
+        )
+        st.text_area("Prompt", key="draft_text", height=140, placeholder="Type a sentence ...")
+        st.checkbox(
+            "Read control tokens",
+            key="draft_special",
+            help="Read tokens such as <|im_start|> out of the text. Off: they are plain text.",
+        )
+        cost(engine)
+        st.button("Run", type="primary", width="stretch", on_click=run)
+        if st.session_state.get("prompt_problem"):
+            st.error(st.session_state["prompt_problem"])
+        st.caption("Start from")
+        for name, starter in STARTERS.items():
+            st.button(
+                starter.title,
+                key=f"starter_{name}",
+                help=starter.look,
+                width="stretch",
+                on_click=open_starter,
+                args=(name,),
+            )
+        st.file_uploader(
+            "Or upload a text file",
+            type=["txt", "md"],
+            key="upload",
+            on_change=take_upload,
+            help=f"UTF-8 text up to {prompts.MAX_BYTES // 1024} KiB.",
+        )
+
+
+def fill(selection: Selection) -> None:
+    """Put the URL's model and prompt into the widgets, when the URL is not what it was."""
+    starter = STARTERS.get(selection.starter)
+    shown = (selection.model, starter.text if starter else selection.text, selection.special)
+    if st.session_state.get("shown") != shown:
+        st.session_state["shown"] = shown
+        names = ("draft_model", "draft_text", "draft_special")
+        for key, value in zip(names, shown, strict=True):
+            st.session_state[key] = value
+
+
+def cost(engine: Engine) -> None:
+    """Device, model size, tokens and bytes of the draft."""
+    name, text = st.session_state["draft_model"] or "", st.session_state["draft_text"]
+    if name not in entries() and not HUB_NAME.fullmatch(name):
+        st.error("A model is a name in the list or a Hugging Face name such as org/model.")
+        return
+    card, answer = card_of(name, "draft model")
+    if card is None:
+        st.caption(f"{device_words()} · model not loaded yet")
+        if answer.problem:
+            st.error(answer.problem)
+        else:
+            watch([answer])
+        return
+    st.caption(f"{device_words()} · {tables.model_words(card)}")
+    try:
+        subject = engine.shelf.peek(name)
+        n = len(subject.encode(prompts.check(text), st.session_state["draft_special"]).ids)
+    except prompts.PromptError as problem:
+        st.caption(str(problem))
+        return
+    limit, size = longest_prompt(card, memory_budget()), in_words(run_bytes(card, n))
+    st.caption(f"{n:,} tokens (at most {limit:,}) · a run takes about {size} of memory")
+
+
+def run() -> None:
+    """Run was pressed: the draft becomes the URL, or a sentence says why not."""
+    text = st.session_state["draft_text"]
+    problems().clear()
+    st.session_state["prompt_problem"] = ""
+    starter = next((k for k, s in STARTERS.items() if s.text == text), "")
+    try:
+        prompts.check(text)
+    except prompts.PromptError as problem:
+        st.session_state["prompt_problem"] = str(problem)
+        return
+    state.change(
+        model=st.session_state["draft_model"] or state.DEFAULT_MODEL,
+        starter=starter,
+        text="" if starter else text,
+        special=st.session_state["draft_special"],
+        layer=None,
+        head=None,
+        pin=None,
+    )
+
+
+def open_starter(name: str) -> None:
+    """A starter was pressed."""
+    problems().clear()
+    st.session_state["prompt_problem"] = ""
+    state.write(Selection(starter=name, metric=STARTERS[name].metric))
+
+
+def take_upload() -> None:
+    """A file came: its text becomes the draft, or a sentence says why not."""
+    file = st.session_state.get("upload")
+    if file is None:
+        return
+    st.session_state["prompt_problem"] = ""
+    try:
+        st.session_state["draft_text"] = prompts.read_upload(file.name, file.getvalue())
+    except prompts.PromptError as problem:
+        st.session_state["prompt_problem"] = str(problem)

@@ -1,0 +1,90 @@
+"""Selection: everything a link restores. The URL is the truth; widgets are filled from it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from interp import prompts
+
+DEFAULT_MODEL = "smollm2"
+DEFAULT_STARTER = "sink"
+INLINE = 400  # characters of a prompt that a URL carries itself; a longer one is kept by its digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is on the page. Heads and tokens are 0-based."""
+
+    model: str = DEFAULT_MODEL
+    starter: str = DEFAULT_STARTER  # name of a starter prompt, empty when the prompt is typed
+    text: str = ""
+    special: bool = False  # control tokens such as <|im_start|> are read out of the text
+    layer: int | None = None  # None: the strongest head
+    head: int | None = None
+    metric: str = "sink"
+    ranked: bool = False  # strongest first instead of layer by layer
+    clipped: bool = False  # token 0 left out of the matrix's colour range
+    pin: int | None = None
+
+    def to_query(self) -> dict[str, str]:
+        """URL parameters; what has its default value is left out."""
+        query = {}
+        if self.model != DEFAULT_MODEL:
+            query["model"] = self.model
+        if self.starter:
+            query["starter"] = self.starter
+        elif len(self.text) <= INLINE:
+            query["text"] = self.text
+        else:
+            query["prompt"] = prompts.keep(self.text)
+        if self.layer is not None and self.head is not None:
+            query["head"] = f"{self.layer}.{self.head}"
+        if self.metric != "sink":
+            query["metric"] = self.metric
+        if self.pin is not None:
+            query["token"] = str(self.pin)
+        flags = {"special": self.special, "ranked": self.ranked, "clipped": self.clipped}
+        return query | {name: "1" for name, on in flags.items() if on}
+
+    @staticmethod
+    def from_query(query: Mapping[str, str]) -> "Selection":
+        """The selection of a URL; a parameter that makes no sense counts as absent.
+
+        Raises prompts.PromptError for a kept prompt that this server does not have.
+        """
+        text, starter = query.get("text", ""), query.get("starter", "")
+        if "prompt" in query:
+            text = prompts.recall(query["prompt"])
+        if not starter and "text" not in query and "prompt" not in query:
+            starter = DEFAULT_STARTER
+        head = re.fullmatch(r"(\d{1,4})\.(\d{1,4})", query.get("head", ""))
+        pin = re.fullmatch(r"\d{1,7}", query.get("token", ""))
+        return Selection(
+            model=query.get("model", DEFAULT_MODEL),
+            starter=starter,
+            text=text,
+            special=query.get("special") == "1",
+            layer=int(head[1]) if head else None,
+            head=int(head[2]) if head else None,
+            metric=query.get("metric", "sink"),
+            ranked=query.get("ranked") == "1",
+            clipped=query.get("clipped") == "1",
+            pin=int(pin[0]) if pin else None,
+        )
+
+
+def read() -> Selection:
+    """The selection in this session's URL."""
+    return Selection.from_query(st.query_params.to_dict())
+
+
+def write(selection: Selection) -> None:
+    """Put a selection into the URL, as one step of the browser's history."""
+    st.query_params.from_dict(selection.to_query())
+
+
+def change(**fields: object) -> None:
+    """Change some fields of the selection; for callbacks."""
+    write(replace(read(), **fields))
