@@ -57,6 +57,7 @@ def ask(work: Work, slot: str, patience: float = 0.0) -> Answer:
     if ticket.state == "done":
         return Answer(work, slot, result=ticket.job.result)
     if ticket.state in ("failed", "cancelled"):
+        engine().cancel(session(), slot)  # told: the next ask, after Run, tries again
         problems()[work.key] = ticket.job.error or "Cancelled. Press Run to start again."
         return Answer(work, slot, problem=problems()[work.key])
     return Answer(work, slot, pending=True, words=ticket.words(), fraction=ticket.fraction())
@@ -70,8 +71,8 @@ def cancel(answers: list[Answer]) -> None:
 
 
 @st.fragment(run_every=0.4)
-def watch(pending: list[Answer]) -> None:
-    """Progress of pending work, with Cancel; reruns the page when any of it is over."""
+def watch(pending: list[Answer], key: str) -> None:
+    """Progress of pending work, with Cancel; reruns the page when any is over. `key` names it."""
     now = [ask(answer.work, answer.slot) for answer in pending]
     if not all(answer.pending for answer in now):
         st.rerun()
@@ -79,6 +80,6 @@ def watch(pending: list[Answer]) -> None:
     first = next((a for a in now if not a.words.startswith("waiting")), now[0])
     more = f" · {len(now) - 1} more to do" if len(now) > 1 else ""
     bar.progress(min(1.0, first.fraction), text=f"{first.words}{more}")
-    if button.button("Cancel", key="cancel", width="stretch"):
+    if button.button("Cancel", key=f"cancel_{key}", width="stretch"):
         cancel(now)
         st.rerun()

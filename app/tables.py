@@ -5,7 +5,7 @@ import pandas as pd
 
 from interp.result import Control, Result, Score
 from interp.subject import Card
-from interp.terminal import number, ranking
+from interp.terminal import number
 
 VERDICT = {1: "above null", -1: "below null", 0: "not separated"}
 
@@ -21,17 +21,19 @@ def value_words(score: Score | Control, layer: int, head: int) -> str:
 
 
 def rank_words(score: Score, layer: int, head: int) -> str:
-    """Place of a head among all, strongest first."""
-    if np.isnan(score.value[layer, head]):
+    """Place of a head among all, strongest first; equal heads share a place."""
+    here = score.value[layer, head]
+    if np.isnan(here):
         return "none"
-    return f"{int((score.value > score.value[layer, head]).sum()) + 1} of {score.value.size}"
+    ahead = score.value > here if score.stronger == "higher" else score.value < here
+    return f"{int(ahead.sum()) + 1} of {score.value.size}"
 
 
 LEADING = 2  # scores of each probe that are shown without asking
 
 
 def head_numbers(results: dict[str, Result], layer: int, head: int, every: bool) -> pd.DataFrame:
-    """One row for every score of one head, or for each probe's leading ones; one column a control."""
+    """One row for every score of one head, or each probe's leading ones; one column a control."""
     shown = [
         score
         for result in results.values()
@@ -66,7 +68,7 @@ def verdict_words(score: Score, layer: int, head: int) -> str:
 def top_heads(score: Score, top: int) -> pd.DataFrame:
     """The strongest heads of one score, numbers as numbers so that columns sort."""
     rows = []
-    for layer, head in ranking(score.value)[:top]:
+    for layer, head in score.ranking()[:top]:
         row = {
             "head": f"L{layer}H{head}",
             score.title: score.value[layer, head],
@@ -93,21 +95,22 @@ def captions(score: Score) -> list[list[str]]:
 
 def answer(score: Score) -> str:
     """The page's first sentence: the strongest head, its null, and how many clear theirs."""
-    layer, head = ranking(score.value)[0]
+    layer, head = score.ranking()[0]
     if np.isnan(score.value[layer, head]):
         return f"{score.title} is not defined for any head here. {score.note}"
+    high = score.stronger == "higher"
     sentence = (
-        f"L{layer}H{head} has the highest {lower_first(score.title)}: "
+        f"L{layer}H{head} has the {'highest' if high else 'lowest'} {lower_first(score.title)}: "
         f"{value_words(score, layer, head)}"
     )
     nulls = [c for c in score.controls if c.is_null]
     if not nulls:
         return f"{sentence}, n = {score.n[layer, head]}; its null is still being measured."
     against = ", ".join(f"{c.name} {number(c.value[layer, head])}" for c in nulls)
-    above = int((score.verdict() == 1).sum())
+    clear = int((score.verdict() == (1 if high else -1)).sum())
     return (
-        f"{sentence}, against {against} (n = {score.n[layer, head]}). "
-        f"{above} of {score.value.size} heads lie above their null."
+        f"{sentence}, against {against} (n = {score.n[layer, head]}). {clear} of "
+        f"{score.value.size} heads lie {'above' if high else 'below'} their null."
     )
 
 

@@ -20,7 +20,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     one.add_argument("--probe", default="sinks", choices=list(PROBES))
     one.add_argument("--metric", help="which of the probe's scores ranks the heads")
     one.add_argument("--top", type=int, default=10, help="how many heads to print")
-    one.add_argument("--lowest", action="store_true", help="rank from the lowest score up")
+    one.add_argument("--weakest", action="store_true", help="rank from the weakest head on")
     one.add_argument("--seed", type=int, default=0, help="of nulls and intervals")
     one.add_argument("--special", action="store_true", help="read <|control|> tokens in the prompt")
     one.add_argument("--json", action="store_true", help="print the whole Result as JSON")

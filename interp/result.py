@@ -44,7 +44,14 @@ class Score:
     n_of: str  # what n counts
     uniform: float | None  # the same score of uniform causal attention, in closed form
     controls: tuple[Control, ...]
+    stronger: Literal["higher", "lower"] = "higher"  # which end is the strong one
     note: str = ""
+
+    def ranking(self, weakest_first: bool = False) -> list[tuple[int, int]]:
+        """(layer, head) from the strongest on, or from the weakest; undefined heads last."""
+        up = (self.stronger == "lower") != weakest_first
+        order = np.argsort(self.value.ravel() if up else -self.value.ravel(), kind="stable")
+        return [divmod(int(i), self.value.shape[1]) for i in order]
 
     def verdict(self) -> np.ndarray:
         """[L, H] 1 where the interval lies above every null's, -1 below every null's, else 0."""

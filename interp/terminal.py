@@ -47,7 +47,7 @@ def heads(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(result.to_json() + "\n")
         return 0
-    show(result, pick(result, args.metric), args.top, args.lowest, subject)
+    show(result, pick(result, args.metric), args.top, args.weakest, subject)
     return 0
 
 
@@ -77,9 +77,10 @@ def pick(result: Result, metric: str | None) -> Score:
     return result.score(metric)
 
 
-def show(result: Result, score: Score, top: int, lowest: bool, subject: Subject) -> None:
+def show(result: Result, score: Score, top: int, weakest: bool, subject: Subject) -> None:
     """Heads by score, each with interval, nulls and n; then the model-wide figures."""
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    width = None if sys.stdout.isatty() else 140
+    console = Console(width=width, markup=False, highlight=False)  # E[a²] is not markup
     console.print(
         f"{score.title} ({score.unit}; {score.provenance}), {subject.card.title}, "
         f"digest {result.digest}, {result.device}"
@@ -89,7 +90,7 @@ def show(result: Result, score: Score, top: int, lowest: bool, subject: Subject)
     for name in names:
         table.add_column(name, justify="left" if name in {"head", "verdict"} else "right")
     verdict = score.verdict()
-    for layer, head in ranking(score.value, lowest)[:top]:
+    for layer, head in score.ranking(weakest)[:top]:
         table.add_row(
             f"L{layer}H{head}",
             number(score.value[layer, head]),
@@ -113,12 +114,6 @@ def show(result: Result, score: Score, top: int, lowest: bool, subject: Subject)
         )
     for note in result.notes:
         console.print(note)
-
-
-def ranking(value: np.ndarray, lowest: bool = False) -> list[tuple[int, int]]:
-    """(layer, head) from the strongest score down, or from the lowest up; undefined heads last."""
-    flat = value.ravel() if lowest else -value.ravel()
-    return [divmod(int(i), value.shape[1]) for i in np.argsort(flat, kind="stable")]
 
 
 def number(value: float) -> str:

@@ -13,7 +13,7 @@ from app.state import Selection
 from interp.engine.works import ablation_work
 from interp.result import Score
 from interp.subject import Card
-from interp.terminal import number, ranking
+from interp.terminal import number
 
 KINDS = {
     "measured": "read off the matrix the model applied, by the definition",
@@ -69,7 +69,7 @@ def grid(scene: Scene, score: Score, selection: Selection, here: tuple[int, int]
         n_heads=scene.card.n_heads,
         group_size=scene.card.group_size,
         values=score.value,
-        order=ranking(score.value) if selection.ranked else None,
+        order=score.ranking() if selection.ranked else None,
         selected=here,
         metric=score.title,
         unit=score.unit,
@@ -150,7 +150,7 @@ def head_numbers(scene: Scene, here: tuple[int, int]) -> None:
     st.caption(
         "In brackets: 95 % bootstrap intervals. Nulls: the random-init twin, and the fresh second "
         "copy for induction and duplicates; the other columns are checks and closed forms. "
-        "Rank 1 is the highest of all heads. n: query rows, or sequences of random tokens.",
+        "Rank 1 is the strongest of all heads. n: query rows, or sequences of random tokens.",
         help=" ".join(f"{kind}: {words}." for kind, words in KINDS.items()),
     )
 

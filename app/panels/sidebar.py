@@ -79,7 +79,7 @@ def cost(engine: Engine) -> None:
         if answer.problem:
             st.error(answer.problem)
         else:
-            watch([answer])
+            watch([answer], "draft")
         return
     st.caption(f"{device_words()} · {tables.model_words(card)}")
     try:

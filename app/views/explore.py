@@ -9,7 +9,6 @@ from app.panels.sidebar import sidebar
 from app.scene import build
 from app.starters import STARTERS
 from interp import prompts
-from interp.terminal import ranking
 
 try:
     selection = state.read()
@@ -27,7 +26,7 @@ if scene.problem:
 scores = heads.metric_scores(scene)
 if scene.mosaic and scores:
     score = scores.get(selection.metric) or next(iter(scores.values()))
-    here = heads.head_of(selection, scene.card, ranking(score.value)[0])
+    here = heads.head_of(selection, scene.card, score.ranking()[0])
     with top:
         st.markdown(f"#### {tables.answer(score)}")
         where = f"Saved results of {scene.card.title}" if scene.stored else scene.card.title
@@ -52,5 +51,5 @@ elif not scene.problem and not scene.pending:
 
 if scene.pending:
     with top:
-        watch(scene.pending)
+        watch(scene.pending, "page")
 st.html(f"<span id='page-state' data-pending='{len(scene.pending)}'></span>")

@@ -53,6 +53,7 @@ class Engine:
     def submit(self, work: Work, session: str, slot: str) -> Ticket:
         """Ask for work; a session's earlier request in the same slot is dropped.
 
+        A failed job's ticket is handed out once more; asking again after that tries again.
         Raises Refused for work over the memory budget and Busy when the queue is full, both before
         anything is allocated.
         """
@@ -64,6 +65,10 @@ class Engine:
             )
         cached = self.cache.get(work.key)
         with self.change:
+            ended = self.slots.get((session, slot))
+            if ended and ended.work.key == work.key and ended.state in ("failed", "cancelled"):
+                # Told once, to whoever asked: without this a page that polls would start it anew.
+                return Ticket(self.slots.pop((session, slot)), self)
             job = self.alive.get(work.key)
             if cached is not None:
                 job = Job(work)
@@ -163,13 +168,14 @@ class Engine:
                 self.waiting.insert(0, job)
                 return
             self.alive.pop(job.work.key, None)
-            self.slots = {k: v for k, v in self.slots.items() if v is not job}
-        if error == CANCELLED:
-            job.end("cancelled")
-        elif error:
-            job.end("failed", error=error)
-        else:
-            job.end("done", result=result)
+            if not error:  # a failure stays in its slots until each session has been told
+                self.slots = {k: v for k, v in self.slots.items() if v is not job}
+            if error == CANCELLED:
+                job.end("cancelled")
+            elif error:
+                job.end("failed", error=error)
+            else:
+                job.end("done", result=result)
 
     def attempt(self, job: Job) -> tuple[Any, str]:
         """(result, "") or (None, what went wrong in one sentence)."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -46,6 +47,7 @@ class Metric:
     compute: Callable[[View], RowMetric]
     uniform: Callable[[Float[np.ndarray, " N"]], Float[np.ndarray, " N"]]
     high_end: float | None
+    stronger: Literal["higher", "lower"] = "lower"  # a small spread is a strong concentration
     derived: bool = False
     needs_shares: bool = True  # False: defined on signed rows as they are
 
@@ -109,6 +111,7 @@ METRICS = (
         lambda v: v.peak / v.mass,
         lambda n: 1 / n,
         1.0,
+        stronger="higher",
     ),
 )
 
@@ -169,6 +172,7 @@ def metric_score(
         + (", token 0 left out and the rest renormalised." if rest else "."),
         source=metric.source,
         uniform=float(metric.uniform(n).mean()),
+        stronger=metric.stronger,
         note=f"{dropped} rows with under {LEAST_REST:g} of their mass left were dropped."
         if dropped
         else "",

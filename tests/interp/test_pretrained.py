@@ -127,7 +127,7 @@ def test_names_there_are_not_are_refused_at_once(
 def test_models_an_administrator_adds(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HEADLAMP_MODELS", fx)
+    monkeypatch.setenv("HEADLAMP_MODELS", f"mine={folders['gpt2']},")
     assert load("mine").card.title == f"mine ({folders['gpt2'].name})"
     monkeypatch.setenv("HEADLAMP_MODELS", "mine")
     with pytest.raises(ValueError, match="entry 'mine' is not of the form name=folder"):

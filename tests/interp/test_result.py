@@ -91,7 +91,7 @@ def made() -> Result:
         n=np.zeros((2, 3), dtype=np.int64), controls=(one, one), note="a → b \u202e \x00",
     )  # fmt: skip
     second = Score(
-        **WORDS | {"uniform": None, "provenance": "proxy"}, value=holes * 1e-300,
+        **WORDS | {"uniform": None, "provenance": "proxy", "stronger": "lower"}, value=holes * 1e-300,
         low=holes * 1e300, high=-holes, n=one.n, controls=(),
     )  # fmt: skip
     words = dict(title="F", unit="u", provenance="derived", definition="d", n_of="heads")
@@ -123,10 +123,28 @@ def test_same_is_a_strict_witness() -> None:
         dataclasses.replace(one, low=np.nextafter(one.low, 9)),
         dataclasses.replace(one, n=one.n + 1),
         dataclasses.replace(one, note=""),
+        dataclasses.replace(one, stronger="lower"),
     ):
         other = dataclasses.replace(result, scores=(changed, result.scores[1]))
         assert not same(result, other)
         assert Result.from_json(other.to_json()).to_json() != result.to_json()
+
+
+@pytest.mark.parametrize(
+    ("stronger", "weakest", "expected"),
+    [
+        ("higher", False, [(1, 0), (0, 0), (1, 2), (0, 2)]),
+        ("higher", True, [(0, 2), (0, 0), (1, 2), (1, 0)]),
+        ("lower", False, [(0, 2), (0, 0), (1, 2), (1, 0)]),
+        ("lower", True, [(1, 0), (0, 0), (1, 2), (0, 2)]),
+    ],
+)
+def test_ranking_puts_undefined_heads_last(
+    stronger: str, weakest: bool, expected: list[tuple[int, int]]
+) -> None:
+    value = np.array([[0.5, np.nan, 0.1], [0.9, np.nan, 0.5]])
+    found = dataclasses.replace(score(0.0, 1.0), value=value, stronger=stronger).ranking(weakest)
+    assert found == [*expected, (0, 1), (1, 1)]
 
 
 def test_unknown_score_names_those_there_are() -> None:

@@ -37,6 +37,8 @@ def test_first_row_is_the_documented_default() -> None:
 def test_uniform_attention_is_every_metrics_baseline(hand: SimpleNamespace) -> None:
     result = run(hand, hand.uniform(T))
     assert [s.key for s in result.scores] == KEYS
+    # Concentrated heads have a small S, few keys, little entropy, and a large maximum.
+    assert [s.key for s in result.scores if s.stronger == "higher"] == ["max", "max_rest"]
     expected = {
         "S": 1.0,
         "S_rest": 1.0,

@@ -1,0 +1,48 @@
+"""The app in process: Streamlit's AppTest over main.py, and a helper that waits for the engine."""
+
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
+
+
+@pytest.fixture
+def open_page(tmp_path_factory, monkeypatch):
+    """open_page(**query) -> AppTest after its first run; prompts go to a folder of its own."""
+    home = tmp_path_factory.getbasetemp() / "home"
+    if not (home / "models").exists():
+        home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HEADLAMP_HOME", str(home))
+
+    def open_with(**query: str) -> AppTest:
+        page = AppTest.from_file(str(MAIN), default_timeout=60)
+        for name, value in query.items():
+            page.query_params[name] = value
+        return page.run()
+
+    return open_with
+
+
+def pending(page: AppTest) -> int:
+    """How many requests the page still waits for, from its marker element."""
+    markers = [h.proto.body for h in page.get("html") if "page-state" in h.proto.body]
+    return int(markers[-1].split("data-pending='")[1].split("'")[0])
+
+
+def settle(page: AppTest, seconds: float = 60) -> AppTest:
+    """Rerun, as the page's own timer would, until nothing is pending."""
+    end = time.monotonic() + seconds
+    while pending(page):
+        assert time.monotonic() < end, "the page was still waiting"
+        time.sleep(0.1)
+        page.run()
+    return page
+
+
+def texts(page: AppTest) -> str:
+    """All prose on the page."""
+    parts = [*page.markdown, *page.caption, *page.error, *page.info, *page.warning]
+    return "\n".join(str(part.value) for part in parts)

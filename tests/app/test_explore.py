@@ -1,0 +1,187 @@
+"""The Explore page in process: every kind of model, every kind of wrong input, no exception."""
+
+import json
+
+import numpy as np
+import pytest
+
+from app.starters import STARTERS, saved
+from interp.prompts import MAX_BYTES
+from interp.registry import PROBES
+from models.registry import VARIANTS
+from tests.app.conftest import settle, texts
+
+TEXT = "one two three one two three and four"
+
+
+def components(page) -> list[dict]:
+    """Headers of the components on the page."""
+    found = []
+    for part in page.get("bidi_component"):
+        raw = bytes(part.proto.bytes)
+        size = int.from_bytes(raw[:4], "little")
+        found.append(json.loads(raw[4 : 4 + size]))
+    return found
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_fills_the_whole_page(open_page, variant):
+    page = settle(open_page(model=f"untrained-{variant}", text=TEXT))
+    assert not page.exception and not page.error
+    grid, view = components(page)
+    assert (grid["n_layers"], grid["n_heads"], grid["group_size"]) == (2, 8, 2)
+    assert "".join(view["tokens"]) == TEXT.replace(" ", "·")
+    table = page.table[0].value
+    assert set(table["kind"]) <= {"measured", "derived", "proxy"}
+    assert not table["verdict"].eq("null on its way").any()
+    assert (view["sink"] is not None) == (variant == "sink_logit")
+    assert view["signed"] == (variant == "delta")
+
+
+def test_numbers_on_the_page_are_those_of_the_results(open_page):
+    page = settle(open_page(model="untrained-softmax", text=TEXT, head="1.3"))
+    from app.engine_room import engine
+    from interp.engine.works import scores_work
+    from interp.measurements.prompt import PromptRequest
+
+    card = engine().shelf.peek("untrained-softmax").card
+    work = scores_work(card, "sinks", PromptRequest(ids=tuple(TEXT.encode())), True)
+    score = engine().cache.get(work.key).score("sink")
+    row = page.table[0].value.loc["Sink share, token 0 (share of attention)"]
+    assert row["value [95 %]"].startswith(f"{score.value[1, 3]:#.3g}")
+    assert row["n"] == str(len(TEXT)) and row["uniform"] == f"{score.uniform:#.3g}"
+    twin = next(c for c in score.controls if c.is_null)
+    assert row[twin.name].startswith(f"{twin.value[1, 3]:#.3g}")
+
+
+def test_first_visit_opens_a_starter_without_computing(open_page):
+    page = open_page()
+    assert not page.exception
+    grid, view = components(page)
+    stored = saved("sink")
+    assert (grid["n_layers"], grid["n_heads"]) == (stored.card.n_layers, stored.card.n_heads)
+    assert view["tokens"] == list(stored.tokens.labels)
+    assert "Saved results" in texts(page)
+    assert STARTERS["sink"].text == page.text_area(key="draft_text").value
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_saved_matrices_agree_with_saved_scores(name):
+    stored = saved(name)
+    sink = stored.results["sinks"].score("sink").value
+    layers, heads = sink.shape
+    again = [[stored.pattern(l, h)[:, 0].mean() for h in range(heads)] for l in range(layers)]
+    assert np.abs(np.array(again) - sink).max() < 1e-4
+    assert set(stored.results) == set(PROBES)
+    assert all(score.controls for r in stored.results.values() for score in r.scores)
+
+
+def test_saved_results_are_those_of_the_model_at_hand():
+    from models import smollm2
+
+    if not smollm2.ready():
+        pytest.skip("SmolLM2 has not been fetched; `python -m models.smollm2` does")
+    from interp.catalog import load
+
+    subject = load("smollm2")
+    for name, starter in STARTERS.items():
+        stored = saved(name)
+        assert stored.card.digest == subject.card.digest, "run `make starters` and commit"
+        assert stored.tokens.ids == subject.encode(starter.text).ids
+
+
+def test_a_head_the_model_does_not_have_falls_back_to_the_strongest(open_page):
+    page = settle(open_page(model="untrained-softmax", text=TEXT, head="99.99"))
+    assert not page.exception
+    grid, view = components(page)
+    assert view["label"] == "L{}H{}".format(*grid["selected"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"head": "x.y", "metric": "nonsense", "token": "-3", "ranked": "maybe"},
+        {"starter": "no such starter", "text": ""},
+        {"model": "untrained-softmax", "text": "a"},
+        {"model": "untrained-softmax", "text": "\x00\x1b]0;x\x07 \u202e <script>alert(1)</script>"},
+        {"model": "untrained-delta", "text": "short"},
+        {"prompt": "../../etc/passwd"},
+        {"prompt": "0" * 64},
+        {"model": "../../etc"},
+        {"model": "/etc"},
+        {"model": "models"},
+    ],
+)
+def test_nonsense_in_the_url_never_raises(open_page, query):
+    page = settle(open_page(**query))
+    assert not page.exception
+
+
+def test_a_folder_is_never_read_because_a_url_names_it(open_page):
+    page = settle(open_page(model="models", text=TEXT))
+    assert "no model in the list and no hub name" in texts(page)
+
+
+def test_empty_and_overlong_prompts_get_a_sentence(open_page):
+    page = settle(open_page(model="untrained-softmax", text=TEXT))
+    page.text_area(key="draft_text").set_value("").run()
+    page.button[0].click().run()
+    assert "The prompt is empty" in texts(page)
+    page.text_area(key="draft_text").set_value("a" * (MAX_BYTES + 1)).run()
+    page.button[0].click().run()
+    assert f"{MAX_BYTES:,} bytes" in texts(page)
+    page.text_area(key="draft_text").set_value("a" * 3000).run()
+    page.button[0].click().run()
+    assert "3,000 tokens; the limit is 2,048" in texts(settle(page))
+    assert not page.exception
+
+
+def test_memory_budget_names_the_limit(open_page, monkeypatch):
+    monkeypatch.setenv("HEADLAMP_MEMORY_BUDGET", "1")
+    page = settle(open_page(model="untrained-softmax", text="a" * 400))
+    assert "memory budget is 1 MiB" in texts(page)
+
+
+def test_cost_is_said_before_run(open_page):
+    page = settle(open_page(model="untrained-softmax", text=TEXT))
+    page.text_area(key="draft_text").set_value("abcdefghij").run()
+    words = texts(page)
+    assert "10 tokens (at most 2,048)" in words and "KiB of memory" in words
+    assert "2 layers × 8 heads in 4 key/value groups" in words
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("a.txt", "Grüße aus dem Hafen".encode(), None),
+        ("a.txt", b"\xff\xfeh\x00i\x00", None),
+        ("a.txt", b"\xff\xff\xff", "is not UTF-8 text"),
+        ("a.txt", b"", "The prompt is empty"),
+        ("a.txt", b"x" * (MAX_BYTES + 1), "65,537 bytes"),
+        ("a.md", b"PK\x03\x04\x80\x81", "is not UTF-8 text"),
+    ],
+)
+def test_uploads_become_the_draft_or_a_sentence(open_page, name, data, expected):
+    page = settle(open_page(model="untrained-softmax", text=TEXT))
+    page.file_uploader[0].upload(name, data).run()
+    assert not page.exception
+    if expected:
+        assert expected in texts(page)
+        assert page.text_area(key="draft_text").value == TEXT
+    else:
+        text = data.decode("utf-16" if data.startswith(b"\xff\xfe") else "utf-8")
+        assert page.text_area(key="draft_text").value == text
+
+
+def test_ablation_reports_the_change_beside_the_other_heads(open_page):
+    page = settle(open_page(model="untrained-softmax", text=TEXT, head="0.1"))
+    page.button(key="ablate_button").click().run()
+    words = texts(settle(page))
+    assert "Change in loss without L0H1" in words
+    assert "strongest of the 7 other heads of layer 0" in words
+
+
+def test_short_prompts_say_which_probe_refuses_and_why(open_page):
+    page = settle(open_page(model="untrained-softmax", text="tiny"))
+    assert "Concentration needs 10 tokens or more" in texts(page)
+    assert components(page), "the other probes still answer"

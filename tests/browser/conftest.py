@@ -1,0 +1,122 @@
+"""A real server on a free port and a real Chromium; skipped, saying why, where there is none."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from models import smollm2
+
+ROOT = Path(__file__).parents[2]
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Path of a Chromium; the tests are skipped without one."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"no Chromium on this machine (looked for {', '.join(NAMES)})")
+    return found
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Address of a running Headlamp; the real model when it has been fetched."""
+    if not smollm2.ready():
+        pytest.skip("SmolLM2 has not been fetched; `python -m models.smollm2` does")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app"],
+        cwd=ROOT,
+        env=os.environ | {"PORT": str(port)},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(process, address, log)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.seek(0)
+        assert "Traceback" not in (text := log.read()), text[-3000:]
+
+
+def wait_until_ready(process, address, log, seconds=120):
+    """Until /api/ready answers; fails with the server's own words when it does not."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"{address}/api/ready", timeout=2)
+            return
+        except OSError:
+            assert process.poll() is None, log.read()
+            time.sleep(0.3)
+    raise AssertionError("the server did not become ready")
+
+
+@pytest.fixture(scope="session")
+def browser(chromium):
+    """One browser for all tests."""
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, headless=True, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, server: str):
+    """visit(query, **context) -> Page; afterwards no console error and no request elsewhere."""
+    contexts, faults = [], []
+
+    def open_page(query: str = "", **options) -> Page:
+        context = browser.new_context(viewport={"width": 1280, "height": 1400}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda e: faults.append(str(e)))
+        page.on("request", lambda r: faults.append(r.url) if outside(r.url, server) else None)
+        page.goto(f"{server}/{query}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def outside(url: str, server: str) -> bool:
+    """True for a request that leaves this machine's server."""
+    return not url.startswith((server, server.replace("http", "ws"), "data:", "blob:"))
+
+
+def settled(page: Page, seconds: float = 120) -> Page:
+    """Wait until the head is drawn and nothing is pending."""
+    page.wait_for_selector("[data-testid=head-view]", timeout=seconds * 1000)
+    page.wait_for_selector(
+        "#page-state[data-pending='0']", state="attached", timeout=seconds * 1000
+    )
+    return page
+
+
+def grid_drawn(page: Page, seconds: float = 60) -> Page:
+    """Wait until the grid and one head are drawn, nulls or not."""
+    page.wait_for_selector("[data-testid=head-grid-ring]", state="attached", timeout=seconds * 1000)
+    page.wait_for_selector("[data-testid=head-view]", timeout=seconds * 1000)
+    return page

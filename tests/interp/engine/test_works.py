@@ -1,0 +1,216 @@
+"""Real works from twenty threads: each answer is, bit for bit, the one it gets alone."""
+
+import dataclasses
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from interp.adapters.own import Own
+from interp.capture import capture
+from interp.engine import works
+from interp.engine.engine import Engine
+from interp.engine.job import Work
+from interp.engine.shelf import Shelf
+from interp.measurements.prompt import PromptRequest
+from interp.measurements.repeats import RepeatsRequest
+from interp.probes.ablation import run_ablation
+from interp.progress import Silent
+from interp.registry import PROBES, PROMPT, REPEATS
+from interp.result import Result
+from interp.subject import Card, pattern_name
+
+PROMPTS = [
+    tuple(b"one prompt to read"),
+    tuple(b"another, longer prompt of text"),
+    tuple(b"short one!"),
+]
+REPEAT = RepeatsRequest(length=8, sequences=2)
+THREADS, REQUESTS = 20, 10
+Answer = bytes | str
+
+
+def clean_work(card: Card, request: PromptRequest) -> Work:
+    """Logits of an unedited run."""
+
+    def run(engine: Engine, progress: Any) -> np.ndarray:
+        tokens = torch.tensor([request.ids])
+        return engine.shelf.get(card.name).forward(tokens, {}).numpy()
+
+    return Work(works.key_of(card, "clean", request), "Clean", run)
+
+
+def answer(result: Any) -> Answer:
+    """A result as something that is equal only bit for bit."""
+    if isinstance(result, Result):
+        return result.to_json()
+    return (result if isinstance(result, np.ndarray) else result.pattern).tobytes()
+
+
+def requests(card: Card) -> list[tuple[str, Callable[[Own], Answer], Work]]:
+    """(name, how it is answered alone, the work)."""
+    found = []
+    for i, ids in enumerate(PROMPTS):
+        request, tokens = PromptRequest(ids=ids), torch.tensor([ids])
+
+        def plain(s: Own, tokens: torch.Tensor = tokens) -> Answer:
+            return answer(s.forward(tokens, {}).numpy())
+
+        found.append((f"clean {i}", plain, clean_work(card, request)))
+        for layer, head in ((0, 1), (1, 3)):
+
+            def ablated(s: Own, r: PromptRequest = request, at: tuple = (layer, head)) -> Answer:
+                return answer(run_ablation(s, r, *at, Silent()))
+
+            def matrix(s: Own, t: torch.Tensor = tokens, at: tuple = (layer, head)) -> Answer:
+                names = [pattern_name(layer) for layer in range(s.card.n_layers)]
+                found = capture(s, t, names).activations[names[at[0]]]
+                return found[0, at[1]].numpy().tobytes()
+
+            name = f"{i} L{layer}H{head}"
+            found.append(
+                (f"ablation {name}", ablated, works.ablation_work(card, request, layer, head))
+            )
+            found.append(
+                (f"pattern {name}", matrix, works.pattern_work(card, request, layer, head))
+            )
+    asked = {PROMPT.name: PromptRequest(ids=PROMPTS[0]), REPEATS.name: REPEAT}
+    for name, probe in PROBES.items():
+        request = asked[probe.measurement.name]
+
+        def scored(s: Own, probe: Any = probe, request: Any = request) -> Answer:
+            return answer(probe.run(s, request, Silent()))
+
+        found.append((name, scored, works.scores_work(card, name, request, with_controls=True)))
+    return found
+
+
+@pytest.mark.parametrize("cache_bytes", [512 * 2**20, 0])
+@pytest.mark.parametrize("variant", ["softmax", "delta"])
+def test_twenty_threads_each_get_their_solo_answer(
+    own: Callable[..., Own], variant: str, cache_bytes: int
+) -> None:
+    alone, shared = own(variant), own(variant)
+    asked = requests(alone.card)
+    expected = {name: solo(alone) for name, solo, _ in asked}
+    assert len(set(expected.values())) == len(expected)
+    engine = Engine(lambda name: shared, cache_bytes=cache_bytes)
+    got: list[tuple[str, Answer]] = []
+    problems: list[BaseException] = []
+
+    def ask(seed: int) -> None:
+        try:
+            for name, _, work in random.Random(seed).choices(asked, k=REQUESTS):
+                ticket = engine.submit(work, f"session {seed}", "slot")
+                assert ticket.wait(60.0) and ticket.state == "done", ticket.job.error
+                got.append((name, answer(ticket.job.result)))
+        except BaseException as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems and len(got) == THREADS * REQUESTS
+    assert {name for name, _ in got} == set(expected)
+    wrong = [name for name, found in got if found != expected[name]]
+    assert wrong == []
+
+
+def test_keys_name_everything_that_changes_a_result(own: Callable[..., Own]) -> None:
+    card = own().card
+    asked = [PromptRequest(ids=ids, seed=seed) for ids in PROMPTS for seed in (0, 1)]
+    made = [works.reading_work(card, PROMPT, r) for r in asked]
+    made += [works.controls_work(card, PROMPT, r) for r in asked]
+    made += [works.scores_work(card, "sinks", r, c) for r in asked for c in (False, True)]
+    made += [works.scores_work(card, "concentration", asked[0], True)]
+    made += [works.pattern_work(card, asked[0], l, h) for l in (0, 1) for h in (0, 1)]
+    made += [works.ablation_work(card, asked[0], l, h) for l in (0, 1) for h in (0, 1)]
+    other = dataclasses.replace(card, weights_sha256="1" * 64)
+    made += [works.reading_work(other, PROMPT, asked[0])]
+    made += [works.load_work(name, name) for name in ("a", "b")]
+    assert len({work.key for work in made}) == len(made)
+    again = works.reading_work(own().card, PROMPT, PromptRequest(ids=PROMPTS[0]))
+    assert again.key == made[0].key
+
+
+def test_scores_before_their_nulls(own: Callable[..., Own]) -> None:
+    """Without controls the values are the same, only the nulls are missing; nothing runs twice."""
+    model = own()
+    engine, request = Engine(lambda name: model), PromptRequest(ids=PROMPTS[1])
+    tickets = [
+        engine.submit(works.scores_work(model.card, "sinks", request, c), "me", f"slot {c}")
+        for c in (False, True)
+    ]
+    assert all(ticket.wait(30.0) for ticket in tickets)
+    soon, whole = (ticket.job.result for ticket in tickets)
+    for a, b in zip(soon.scores, whole.scores, strict=True):
+        assert np.array_equal(a.value, b.value) and a.controls == () and len(b.controls) == 3
+    reading = engine.cache.get(works.reading_work(model.card, PROMPT, request).key)
+    assert reading is not None and reading.request == request
+
+
+def test_patterns_are_read_only_and_of_one_head(own: Callable[..., Own]) -> None:
+    model = own()
+    work = works.pattern_work(model.card, PromptRequest(ids=PROMPTS[0]), 1, 2)
+    ticket = Engine(lambda name: model).submit(work, "me", "head")
+    assert ticket.wait(30.0)
+    found = ticket.job.result
+    assert (found.layer, found.head) == (1, 2) and found.pattern.shape == (len(PROMPTS[0]),) * 2
+    assert found.pattern.base is None and not found.pattern.flags.writeable
+    np.testing.assert_allclose(found.pattern.sum(-1), 1, rtol=1e-5)
+
+
+def test_loading_is_work_too(own: Callable[..., Own]) -> None:
+    model = own()
+    engine = Engine(lambda name: model)
+    assert engine.shelf.peek("tiny-softmax") is None
+    ticket = engine.submit(works.load_work("tiny-softmax", "Tiny"), "me", "model")
+    assert ticket.wait(30.0) and ticket.job.result == model.card
+    assert engine.shelf.peek("tiny-softmax") is model
+
+
+def test_the_shelf_holds_what_fits_and_reloads_the_same(own: Callable[..., Own]) -> None:
+    loads: list[str] = []
+
+    def load(name: str) -> Own:
+        loads.append(name)
+        return own(seed=int(name))
+
+    one = 8 * own().card.n_parameters  # float32, and a twin
+    shelf, tokens = Shelf(load, 2 * one), torch.tensor([PROMPTS[0]])
+    first = {name: shelf.get(name).forward(tokens, {}) for name in "012"}
+    assert list(shelf.subjects) == ["1", "2"] and shelf.weight() == 2 * one
+    rng = random.Random(0)
+    for _ in range(60):
+        name = rng.choice("012")
+        held = shelf.peek(name)
+        assert torch.equal(shelf.get(name).forward(tokens, {}), first[name])
+        assert held is None or shelf.peek(name) is held
+        assert shelf.weight() <= 2 * one and list(shelf.subjects)[-1] == name
+    assert 3 < len(loads) < 60
+
+
+def test_a_model_larger_than_the_shelf_is_still_served(own: Callable[..., Own]) -> None:
+    shelf = Shelf(lambda name: own(seed=int(name)), 1)
+    assert shelf.get("0") is shelf.get("0")
+    shelf.get("1")
+    assert list(shelf.subjects) == ["1"]
+
+
+def test_a_load_that_fails_leaves_the_shelf_as_it_was(own: Callable[..., Own]) -> None:
+    def load(name: str) -> Own:
+        if name == "broken":
+            raise ValueError("no such model")
+        return own()
+
+    shelf = Shelf(load, 2**30)
+    shelf.get("fine")
+    with pytest.raises(ValueError, match="no such model"):
+        shelf.get("broken")
+    assert list(shelf.subjects) == ["fine"]
