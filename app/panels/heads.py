@@ -43,18 +43,17 @@ def controls(selection: Selection, scores: dict[str, Score]) -> None:
         selection.metric if selection.metric in scores else next(iter(scores))
     )
     st.session_state["ranked"] = selection.ranked
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    left.selectbox(
+    st.selectbox(
         "Colour and rank heads by",
         list(scores),
         key="metric",
         format_func=lambda key: scores[key].title,
         on_change=lambda: state.change(metric=st.session_state["metric"]),
     )
-    right.toggle(
-        "Ranked",
+    st.toggle(
+        "Strongest first",
         key="ranked",
-        help="Strongest head first, instead of layer by layer.",
+        help="In order of the metric, instead of layer by layer.",
         on_change=lambda: state.change(ranked=st.session_state["ranked"]),
     )
 

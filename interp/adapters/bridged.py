@@ -108,7 +108,7 @@ def card(name: str, title: str, loaded: pretrained.Pretrained, trained: bool) ->
         d_head=cfg.d_head,
         n_ctx=cfg.n_ctx,
         vocab_size=cfg.d_vocab,
-        n_parameters=sum(p.numel() for p in loaded.bridge.original_model.parameters()),
+        n_parameters=loaded.n_parameters,
         positions=str(cfg.positional_embedding_type),
         dtype=str(cfg.dtype).removeprefix("torch."),
         device=device_words(),

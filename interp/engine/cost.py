@@ -30,7 +30,7 @@ def run_bytes(card: Card, tokens: int) -> int:
     logits = 4 * card.vocab_size * tokens
     kept = 4 * card.n_layers * tokens * card.d_model + 4 * tokens**2
     rows = 4 * 15 * card.n_layers * card.n_heads * tokens
-    return max(6 * matrix, 2 * logits) + kept + 2 * rows
+    return max(7 * matrix, 2 * logits) + kept + 2 * rows
 
 
 def longest_prompt(card: Card, budget: int) -> int:

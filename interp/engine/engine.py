@@ -22,6 +22,7 @@ from interp.subject import Refused, Subject
 QUEUE = 32  # jobs waiting; one more is told to come back
 GONE = 90.0  # seconds without a word after which a browser is taken to be closed
 CANCELLED = "cancelled"
+NO_MEMORY = "can't allocate memory"
 log = logging.getLogger("headlamp.engine")
 
 
@@ -65,8 +66,10 @@ class Engine:
             )
         cached = self.cache.get(work.key)
         with self.change:
-            ended = self.slots.get((session, slot))
-            if ended and ended.work.key == work.key and ended.state in ("failed", "cancelled"):
+            earlier = self.slots.get((session, slot))
+            if earlier and earlier.work.key != work.key:
+                self.step_back(self.slots.pop((session, slot)))
+            elif earlier and earlier.state in ("failed", "cancelled"):
                 # Told once, to whoever asked: without this a page that polls would start it anew.
                 return Ticket(self.slots.pop((session, slot)), self)
             job = self.alive.get(work.key)
@@ -84,18 +87,15 @@ class Engine:
         return Ticket(job, self)
 
     def take_slot(self, job: Job, session: str, slot: str) -> None:
-        """Count the session in for this job and out of what it waited for in the slot."""
+        """Count the session in for this job."""
         self.seen[session] = time.monotonic()
-        earlier = self.slots.get((session, slot))
-        if earlier is job:
+        if self.slots.get((session, slot)) is job:
             return
-        job.waiters += 1
-        if job.state != "done":
-            self.slots[session, slot] = job
-        else:
+        if job.state == "done":
             self.slots.pop((session, slot), None)
-        if earlier is not None:
-            self.step_back(earlier)
+        else:
+            job.waiters += 1
+            self.slots[session, slot] = job
 
     def cancel(self, session: str, slot: str) -> None:
         """A session no longer wants what it asked for in a slot."""
@@ -189,7 +189,9 @@ class Engine:
             return None, str(problem)
         except (torch.OutOfMemoryError, MemoryError):
             pass  # made room for below: while the exception lives it holds the tensors
-        except Exception:
+        except Exception as problem:
+            if NO_MEMORY in str(problem):  # torch's CPU allocator raises a plain RuntimeError
+                return None, self.make_room(job)
             log.exception("job failed: %s", job.work.label)
             return None, f"{job.work.label} failed inside Headlamp; the server's log says why."
         return None, self.make_room(job)

@@ -131,6 +131,18 @@ def without_first(rows: Rows) -> View:
     return View(mass, *(x.astype(np.float64) for x in rest), n)
 
 
+def with_slot(view: View, row_sum: RowMetric) -> View:
+    """The view with a learned sink as one more key: its mass is never renormalised away."""
+    slot = np.clip(1.0 - row_sum.astype(np.float64), 0.0, None)
+    return View(
+        view.mass + slot,
+        view.square + slot**2,
+        view.log + np.where(slot > 0, slot * np.log(np.where(slot > 0, slot, 1.0)), 0.0),
+        np.maximum(view.peak, slot),
+        view.visible + 1,
+    )
+
+
 def late(rows: RowMetric) -> Float[np.ndarray, "B L H late"]:
     """Rows from FIRST_ROW on."""
     return rows[..., FIRST_ROW:]
@@ -144,13 +156,16 @@ def metric_score(
     card: Card,
 ) -> Score:
     """One metric in one view."""
-    rest = view is without_first
+    rest, slotted = view is without_first, metric.needs_shares and card.sink_slot
+
+    def seen(rows: Rows) -> View:
+        return with_slot(view(rows), rows.row_sum) if slotted else view(rows)
 
     def rows_of(rows: Rows) -> RowMetric:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return late(metric.compute(view(rows)))
+            return late(metric.compute(seen(rows)))
 
-    n = view(reading.rows).visible[FIRST_ROW:]
+    n = seen(reading.rows).visible[FIRST_ROW:]
     rows = rows_of(reading.rows)
     dropped = int(np.isnan(rows).sum())
     return score(
@@ -168,6 +183,7 @@ def metric_score(
         high_end=metric.high_end,
         provenance=provenance(metric, card),
         definition=metric.definition
+        + (" The sink slot counts as one more key." if slotted else "")
         + f" Mean over rows from {FIRST_ROW} on"
         + (", token 0 left out and the rest renormalised." if rest else "."),
         source=metric.source,

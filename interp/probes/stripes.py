@@ -56,8 +56,8 @@ def stripe_score(  # noqa: PLR0913
     value, low, high, n = mean_interval(of(reading.stripes), 1, reading.request.seed)
     return Score(
         key=key,
-        title=title,
-        unit="weight, sign kept" if signed else "share of attention",
+        title=f"{title}, sign kept" if signed else title,
+        unit="weight" if signed else "share of attention",
         low_end=-1.0 if signed else 0.0,
         high_end=1.0,
         provenance="proxy" if use_proxy else "measured",
@@ -68,7 +68,7 @@ def stripe_score(  # noqa: PLR0913
         high=high,
         n=n,
         n_of=f"sequences of {2 * reading.request.length} random tokens (bootstrap over sequences)",
-        uniform=uniform,
+        uniform=None if signed else uniform,
         controls=found,
     )
 

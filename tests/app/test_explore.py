@@ -31,6 +31,8 @@ def test_every_variant_fills_the_whole_page(open_page, variant):
     grid, view = components(page)
     assert (grid["n_layers"], grid["n_heads"], grid["group_size"]) == (2, 8, 2)
     assert "".join(view["tokens"]) == TEXT.replace(" ", "·")
+    metrics = page.selectbox(key="metric").options
+    assert len(metrics) == len(set(metrics)), "a label that two metrics share opens the wrong one"
     table = page.table[0].value
     assert set(table["kind"]) <= {"measured", "derived", "proxy"}
     assert not table["verdict"].eq("null on its way").any()

@@ -26,11 +26,8 @@ def test_card(bridged: Subject, reference: torch.nn.Module, kind: str) -> None:
 
 
 def test_parameters_are_counted_as_transformers_counts_them(
-    bridged: Subject, reference: torch.nn.Module, kind: str, request: pytest.FixtureRequest
+    bridged: Subject, reference: torch.nn.Module
 ) -> None:
-    if kind == "gpt2":
-        reason = "the bridge splits GPT-2's joint QKV weights and keeps both; count before bridging"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     assert bridged.card.n_parameters == reference.num_parameters()
 
 

@@ -91,7 +91,8 @@ def made() -> Result:
         n=np.zeros((2, 3), dtype=np.int64), controls=(one, one), note="a → b \u202e \x00",
     )  # fmt: skip
     second = Score(
-        **WORDS | {"uniform": None, "provenance": "proxy", "stronger": "lower"}, value=holes * 1e-300,
+        **WORDS | {"uniform": None, "provenance": "proxy", "stronger": "lower"},
+        value=holes * 1e-300,
         low=holes * 1e300, high=-holes, n=one.n, controls=(),
     )  # fmt: skip
     words = dict(title="F", unit="u", provenance="derived", definition="d", n_of="heads")
@@ -143,7 +144,8 @@ def test_ranking_puts_undefined_heads_last(
     stronger: str, weakest: bool, expected: list[tuple[int, int]]
 ) -> None:
     value = np.array([[0.5, np.nan, 0.1], [0.9, np.nan, 0.5]])
-    found = dataclasses.replace(score(0.0, 1.0), value=value, stronger=stronger).ranking(weakest)
+    rest = dict(low=value, high=value, n=np.ones((2, 3), dtype=np.int64), controls=())
+    found = Score(**WORDS | {"stronger": stronger}, value=value, **rest).ranking(weakest)
     assert found == [*expected, (0, 1), (1, 1)]
 
 

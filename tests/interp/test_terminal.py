@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from interp.__main__ import main
 from interp.result import Result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,35 +90,55 @@ def test_probes_on_random_tokens_need_no_prompt() -> None:
     assert (result.score("induction").n == 10).all()
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (("--model", "untrained-softmax"), "The prompt is empty"),
-        (("--model", "untrained-softmax", "--prompt", "x" * 70_000), "is at least 70,000 bytes"),
-        (("--model", "untrained-softmax", "--prompt", "x" * 3000), "because the model's context"),
-        (("--model", "nowhere/nothing", "--prompt", "a"), "no model 'nowhere/nothing'"),
-        ((*UNTRAINED, "--metric", "s1nk"), "sinks has no metric 's1nk'; choose one of sink, "),
-        ((*UNTRAINED, "--top", "0"), "--top must be 1 or more, got 0"),
-        (("--model", "untrained-linear", "--prompt", "abc", "--probe", "concentration"), "has 3."),
-        (("--model", "untrained-linear", "--prompt", b"a\xff".decode("utf-8", "surrogateescape")),
-         "lone surrogate"),
-    ],
-)  # fmt: skip
-def test_problems_are_one_sentence(words: tuple, sentence: str) -> None:
+PROBLEMS = [
+    (("--model", "untrained-softmax"), "The prompt is empty"),
+    (("--model", "untrained-softmax", "--prompt", "x" * 70_000), "is at least 70,000 bytes"),
+    (("--model", "untrained-softmax", "--prompt", "x" * 3000), "because the model's context"),
+    (("--model", "nowhere/nothing", "--prompt", "a"), "no model 'nowhere/nothing'"),
+    ((*UNTRAINED, "--metric", "s1nk"), "sinks has no metric 's1nk'; choose one of sink, "),
+    ((*UNTRAINED, "--top", "0"), "--top must be 1 or more, got 0"),
+    (("--model", "untrained-linear", "--prompt", "abc", "--probe", "concentration"), "has 3."),
+    (("--model", "untrained-linear", "--prompt", "a\udcff"), "lone surrogate (U+DCFF)"),
+]
+
+
+def check_problem(code: int, out: str, err: str, sentence: str) -> None:
+    """Code 2, nothing on stdout, one sentence and no traceback on stderr."""
+    line = err.strip().splitlines()[-1]
+    assert code == 2 and out == "" and "Traceback" not in err
+    assert line.startswith("headlamp: ") and sentence in line and err.count("headlamp:") == 1
+
+
+@pytest.mark.parametrize(("words", "sentence"), PROBLEMS)
+def test_problems_are_one_sentence(
+    words: tuple, sentence: str, capsys: pytest.CaptureFixture
+) -> None:
+    code = main(["heads", *words])
+    check_problem(code, *capsys.readouterr(), sentence)
+
+
+@pytest.mark.parametrize(("words", "sentence"), [PROBLEMS[4], PROBLEMS[7]])
+def test_problems_of_the_whole_process(words: tuple, sentence: str) -> None:
     done = run("heads", *words)
-    assert done.returncode == 2 and done.stdout == ""
-    line = done.stderr.strip().splitlines()[-1]
-    assert line.startswith("headlamp: ") and sentence in line
-    assert "Traceback" not in done.stderr and done.stderr.count("headlamp:") == 1
+    check_problem(done.returncode, done.stdout, done.stderr, sentence)
 
 
-def test_a_setting_that_is_no_number_is_a_sentence_too() -> None:
-    done = run("heads", *UNTRAINED, HEADLAMP_MEMORY_BUDGET="lots")
-    assert done.returncode == 2 and "HEADLAMP_MEMORY_BUDGET is 'lots'" in done.stderr
-    assert "Traceback" not in done.stderr
-    done = run("heads", "--model", "untrained-softmax", "--prompt", "x" * 900,
-               HEADLAMP_MEMORY_BUDGET="16")  # fmt: skip
-    assert done.returncode == 2 and "because the memory budget is 16 MiB" in done.stderr
+def test_a_setting_that_is_no_number_is_a_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("HEADLAMP_MEMORY_BUDGET", "lots")
+    code = main(["heads", *UNTRAINED])
+    check_problem(code, *capsys.readouterr(), "HEADLAMP_MEMORY_BUDGET is 'lots'")
+    monkeypatch.setenv("HEADLAMP_MEMORY_BUDGET", "16")
+    code = main(["heads", "--model", "untrained-softmax", "--prompt", "x" * 900])
+    check_problem(code, *capsys.readouterr(), "because the memory budget is 16 MiB")
+
+
+@pytest.mark.parametrize("words", [(), ("heads", "--probe", "sink"), ("heads", "--top", "many")])
+def test_words_that_are_none_of_the_commands(words: tuple, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(list(words))
+    assert end.value.code == 2 and capsys.readouterr().err.startswith("usage: ")
 
 
 def test_no_network_and_no_smollm2_is_a_sentence(tmp_path: Path) -> None:

@@ -89,8 +89,7 @@ def requests(card: Card) -> list[tuple[str, Callable[[Own], Answer], Work]]:
     return found
 
 
-@pytest.mark.parametrize("cache_bytes", [512 * 2**20, 0])
-@pytest.mark.parametrize("variant", ["softmax", "delta"])
+@pytest.mark.parametrize(("variant", "cache_bytes"), [("softmax", 512 * 2**20), ("delta", 0)])
 def test_twenty_threads_each_get_their_solo_answer(
     own: Callable[..., Own], variant: str, cache_bytes: int
 ) -> None:

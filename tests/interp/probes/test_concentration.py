@@ -151,12 +151,23 @@ def test_only_rows_from_the_window_on_count(hand: SimpleNamespace) -> None:
             assert same.item() is not moves, (key, row)
 
 
-def test_shares_of_rows_with_a_sink_slot_do_not_depend_on_the_slot(hand: SimpleNamespace) -> None:
+def test_a_sink_slot_is_one_more_key_and_never_renormalised_away(hand: SimpleNamespace) -> None:
     traits = dict(row_stochastic=False, sink_slot=True)
-    full, half = run(hand, hand.uniform(T)), run(hand, 0.5 * hand.uniform(T), **traits)
-    for key in ("S", "n_eff", "entropy", "entropy_share"):
-        found, expected = half.score(key).value.item(), full.score(key).value.item()
-        assert found == pytest.approx(expected, rel=1e-5)
+    half = run(hand, 0.5 * hand.uniform(T), **traits)
+    # Half the mass on the slot, half spread over n keys: H = ln 2 + (ln n) / 2, largest 1/2.
+    entropy = [math.log(2) + math.log(i + 1) / 2 for i in ROWS]
+    expected = {
+        "entropy": mean(entropy),
+        "entropy_share": mean([h / math.log(i + 2) for h, i in zip(entropy, ROWS, strict=True)]),
+        "max": 0.5,
+        "S": 1.0,  # S and n_eff read the real keys as they are: scale does not matter
+        "n_eff": mean([i + 1 for i in ROWS]),
+    }
+    for key, value in expected.items():
+        assert half.score(key).value.item() == pytest.approx(value, rel=1e-5), key
+    assert "sink slot" in half.score("max").definition
+    assert "sink slot" not in half.score("S").definition
+    assert half.score("max").uniform == pytest.approx(mean([1 / (i + 2) for i in ROWS]))
 
 
 def test_signed_rows_read_a_proxy_where_shares_are_needed(hand: SimpleNamespace) -> None:

@@ -1,0 +1,72 @@
+"""The docs are true: what they name exists, and what exists is named."""
+
+import re
+from pathlib import Path
+
+from interp.registry import PROBES
+from models.registry import VARIANTS
+from models.transformer import Transformer, TransformerConfig
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_path_in_the_tree_exists():
+    tree = README.split("```\n.\n")[1].split("```")[0]
+    folders: list[str] = []
+    found = 0
+    for line in tree.splitlines():
+        match = re.match(r"([│ ]*)[├└]── (\S+)", line)
+        if not match:
+            continue
+        depth = len(match[1]) // 4
+        folders = [*folders[:depth], match[2]]
+        assert (ROOT / "/".join(part.rstrip("/") for part in folders)).exists(), line
+        found += 1
+    assert found > 20
+
+
+def test_every_variant_and_probe_stands_in_its_table():
+    variants, probes = (
+        (ROOT / "models/README.md").read_text(),
+        (ROOT / "interp/README.md").read_text(),
+    )
+    for name, variant in VARIANTS.items():
+        row = next(line for line in variants.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"`attention/{name}.py`" in row and (ROOT / f"models/attention/{name}.py").exists()
+        assert ("| yes |" in row.split("`attention/")[1]) == (
+            variant.traits.row_stochastic or not variant.traits.nonnegative
+        )
+        assert re.search(r"\d{4}", variant.paper)[0] in row
+    for name, probe in PROBES.items():
+        assert f"| `{name}` | {probe.question} |" in probes
+
+
+def test_every_tap_is_named_in_the_docs():
+    docs = (ROOT / "models/README.md").read_text()
+    model = Transformer(TransformerConfig(variant="delta", positions="learned"))
+    taps = {
+        n.rsplit(".", 1)[-1] for n, _ in model.named_modules() if "hook_" in n.rsplit(".", 1)[-1]
+    }
+    assert len(taps) > 20
+    for tap in taps:
+        assert tap in docs, tap
+
+
+def test_every_setting_is_documented():
+    pattern = re.compile(r"environ(?:\.get)?[\(\[]\"(HEADLAMP_\w+|PORT)\"")
+    used = {
+        name
+        for folder in ("models", "interp", "app")
+        for path in (ROOT / folder).rglob("*.py")
+        for name in pattern.findall(path.read_text())
+    }
+    assert {"HEADLAMP_HOME", "PORT"} <= used
+    for name in used:
+        assert f"`{name}`" in README
+
+
+def test_make_targets_in_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make ([a-z]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.M), target
