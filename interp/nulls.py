@@ -48,17 +48,29 @@ def mean_interval(
     with np.errstate(invalid="ignore", divide="ignore"):
         value = filled.sum(-1) / n
         counts = resample_counts(samples.shape[-1], block, seed)
-        resampled = (filled @ counts.T) / (there @ counts.T)
-    tail = (1 - LEVEL) / 2
+        drawn = n[..., None] if there.all() else there @ counts.T
+        resampled = (filled @ counts.T) / drawn
     low, high = np.full(n.shape, np.nan), np.full(n.shape, np.nan)
     enough = n >= 2
-    if enough.any():
-        # A resample that drew only missing samples is NaN; sorted last, it is never in the middle.
-        ranked = np.sort(resampled[enough], axis=-1)
-        drawn = (~np.isnan(ranked)).sum(-1, keepdims=True) - 1
-        at = np.round([tail, 1 - tail] * drawn).astype(int)
-        low[enough], high[enough] = np.take_along_axis(ranked, at, -1).T
+    low[enough], high[enough] = central_range(resampled[enough])
     return value, low, high, n
+
+
+def central_range(
+    resampled: Float[np.ndarray, "M R"],
+) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
+    """The central 95 % of each row; resamples that drew only missing samples (NaN) are left out."""
+    tails = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    if not np.isnan(
+        resampled
+    ).any():  # the usual case; a partition is three times as fast as a sort
+        at = np.round(tails * (resampled.shape[1] - 1)).astype(int)
+        low, high = np.partition(resampled, at, axis=-1)[:, at].T
+        return low, high
+    ranked = np.sort(resampled, axis=-1)  # NaN goes last
+    there = (~np.isnan(ranked)).sum(-1, keepdims=True)
+    low, high = np.take_along_axis(ranked, np.round(tails * (there - 1)).astype(int), -1).T
+    return low, high
 
 
 def block_length(n: int) -> int:

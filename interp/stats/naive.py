@@ -64,5 +64,7 @@ def thumbnail(pattern: Float[Tensor, "B H T T"]) -> Float[Tensor, "B H S S"]:
     if pattern.shape[-1] <= TILE:
         return pattern
     high = F.adaptive_max_pool2d(pattern, TILE)
+    if not (pattern < 0).any():
+        return high
     low = -F.adaptive_max_pool2d(-pattern, TILE)
     return torch.where(high >= -low, high, low)
