@@ -173,6 +173,12 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
+def text_tokenizer() -> PreTrainedTokenizerFast:
+    """The same for tests that save a folder of their own."""
+    return tokenizer()
+
+
+@pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each architecture with random weights and the tokenizer, saved as anyone would save it."""
     made = {}
