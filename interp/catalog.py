@@ -14,6 +14,8 @@ from models.registry import VARIANTS
 from models.tokenizer import ByteTokenizer
 from models.transformer import TransformerConfig
 
+Say = Callable[[str], None]  # what loading is doing, in words, while someone waits
+
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 
@@ -22,7 +24,7 @@ class Entry:
     """A model in the picker."""
 
     title: str
-    load: Callable[[], Subject]
+    load: Callable[[Say], Subject]
 
 
 def small(variant: str) -> TransformerConfig:
@@ -36,18 +38,25 @@ def small(variant: str) -> TransformerConfig:
     )
 
 
-def from_hub(name: str, title: str) -> Subject:
+def quiet(words: str) -> None:
+    """For whoever does not watch."""
+
+
+def from_hub(name: str, title: str, source: str, say: Say) -> Subject:
     """A pretrained model by hub name or folder."""
-    return Bridged(name, title, pretrained.load(name), trained=True)
+    say(f"reading the weights of {title}")
+    loaded = pretrained.load(source)
+    say(f"looking at the matrices of {title}")
+    return Bridged(name, title, loaded, trained=True)
 
 
-def embedded() -> Subject:
+def embedded(say: Say) -> Subject:
     """SmolLM2, downloaded once; raises ValueError, in one sentence, when it cannot be had."""
     try:
-        smollm2.fetch(lambda words: None)
+        smollm2.fetch(say)
     except (RuntimeError, OSError) as problem:
         raise ValueError(str(problem)) from problem
-    return from_hub("smollm2", "SmolLM2-135M-Instruct")
+    return from_hub("smollm2", "SmolLM2-135M-Instruct", "smollm2", say)
 
 
 MODELS: dict[str, Entry] = {
@@ -55,7 +64,7 @@ MODELS: dict[str, Entry] = {
 } | {
     f"untrained-{name}": Entry(
         f"Untrained: {variant.title}",
-        lambda name=name, variant=variant: untrained(
+        lambda say, name=name, variant=variant: untrained(
             f"untrained-{name}", f"Untrained: {variant.title}", small(name), seed=0
         ),
     )
@@ -76,9 +85,7 @@ def configured() -> dict[str, Entry]:
         title = f"{name} ({Path(source).name})"
         extra[name] = Entry(
             title,
-            lambda name=name, source=source, title=title: Bridged(
-                name, title, pretrained.load(source), trained=True
-            ),
+            lambda say, name=name, source=source, title=title: from_hub(name, title, source, say),
         )
     return extra
 
@@ -88,16 +95,16 @@ def entries() -> dict[str, Entry]:
     return MODELS | configured()
 
 
-def load(name: str) -> Subject:
+def load(name: str, say: Say = quiet) -> Subject:
     """The subject of a name in the catalogue, a hub name, or a local folder.
 
     Raises ValueError or Refused, in one sentence, when there is none.
     """
     known = entries()
-    return known[name].load() if name in known else from_hub(name, name)
+    return known[name].load(say) if name in known else from_hub(name, name, name, say)
 
 
-def load_listed(name: str) -> Subject:
+def load_listed(name: str, say: Say = quiet) -> Subject:
     """The same for names typed into a page: a catalogue or hub name, never a path.
 
     Raises ValueError when the name would read a folder of this machine.
@@ -107,4 +114,4 @@ def load_listed(name: str) -> Subject:
             f"{name!r} is no model in the list and no hub name such as org/model; an administrator "
             "can add a folder with HEADLAMP_MODELS=name=folder"
         )
-    return load(name)
+    return load(name, say)

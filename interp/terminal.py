@@ -42,7 +42,7 @@ def heads(args: argparse.Namespace) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         progress = BarProgress(bar)
-        subject = load(args.model)
+        subject = load(args.model, lambda words: progress.step(0, 1, words))
         result = asked.run(subject, request(subject, asked, args), progress)
     if args.json:
         sys.stdout.write(result.to_json() + "\n")

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from interp.catalog import Say
 from interp.engine.cache import ByteCache
 from interp.engine.cost import in_words, memory_budget
 from interp.engine.job import Job, JobProgress, Ticket, Work
@@ -35,7 +36,7 @@ class Engine:
 
     def __init__(
         self,
-        load: Callable[[str], Subject],
+        load: Callable[[str, Say], Subject],
         *,
         cache_bytes: int = 512 * 2**20,
         shelf_bytes: int = 4 * 2**30,

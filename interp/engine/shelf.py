@@ -4,13 +4,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from interp.catalog import Say, quiet
 from interp.subject import Subject
 
 
 class Shelf:
     """The most recently used subjects by name."""
 
-    def __init__(self, load: Callable[[str], Subject], budget: int) -> None:
+    def __init__(self, load: Callable[[str, Say], Subject], budget: int) -> None:
         self.load, self.budget = load, budget
         self.subjects: OrderedDict[str, Subject] = OrderedDict()
         self.lock = threading.Lock()
@@ -20,9 +21,9 @@ class Shelf:
         with self.lock:
             return self.subjects.get(name)
 
-    def get(self, name: str) -> Subject:
+    def get(self, name: str, say: Say = quiet) -> Subject:
         """The subject, loaded if need be; from the worker only. All or nothing."""
-        subject = self.peek(name) or self.load(name)
+        subject = self.peek(name) or self.load(name, say)
         with self.lock:
             self.subjects[name] = subject
             self.subjects.move_to_end(name)

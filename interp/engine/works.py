@@ -39,8 +39,12 @@ def load_work(name: str, title: str) -> Work:
 
 def loaded_card(engine: Any, name: str, title: str, progress: Any) -> Card:
     """The card of a model that is on the shelf when this returns."""
-    progress.step(0, 1, f"loading {title}")
-    return engine.shelf.get(name).card
+
+    def say(words: str) -> None:
+        progress.step(0, 1, words.rstrip(" ."))
+
+    say(f"loading {title}")
+    return engine.shelf.get(name, say).card
 
 
 def reading_work(card: Card, measurement: Measurement, request: Any) -> Work:

@@ -8,7 +8,7 @@ import torch
 
 from interp import registry
 from interp.adapters.own import Own, untrained
-from interp.catalog import MODELS, small
+from interp.catalog import MODELS, quiet, small
 from interp.measurements import prompt
 from interp.measurements.prompt import PromptRequest
 from interp.measurements.repeats import RepeatsRequest
@@ -35,7 +35,7 @@ def ask(subject: Subject, probe: str, seed: int = 0, text: str = TEXT) -> Result
 @pytest.fixture(scope="module", params=UNTRAINED)
 def subject(request: pytest.FixtureRequest) -> Subject:
     """Each untrained model, loaded once."""
-    return MODELS[request.param].load()
+    return MODELS[request.param].load(quiet)
 
 
 def test_every_variant_has_an_untrained_model() -> None:
@@ -137,7 +137,7 @@ class Cold(Softmax):
 def test_a_new_variant_answers_every_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VARIANTS, "cold", Variant(Cold, "Cold softmax", "nobody 2026"))
     new: Own = untrained("untrained-cold", "Untrained: cold", small("cold"), seed=0)
-    old = MODELS["untrained-softmax"].load()
+    old = MODELS["untrained-softmax"].load(quiet)
     assert new.card.variant == "Cold softmax"
     assert new.card.weights_sha256 == old.card.weights_sha256  # so only the mixer differs
     for probe in PROBES:
@@ -154,4 +154,4 @@ def test_digest_tells_variants_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Same weights, other maths: another digest, or caches would serve the wrong numbers."""
     monkeypatch.setitem(VARIANTS, "cold", Variant(Cold, "Cold softmax", "nobody 2026"))
     new = untrained("untrained-softmax", "Untrained", small("cold"), seed=0)
-    assert new.card.digest != MODELS["untrained-softmax"].load().card.digest
+    assert new.card.digest != MODELS["untrained-softmax"].load(quiet).card.digest

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from interp.catalog import MODELS
+from interp.catalog import MODELS, quiet
 from interp.measurements.prompt import PromptRequest
 from interp.measurements.repeats import RepeatsRequest
 from interp.progress import Silent
@@ -157,7 +157,7 @@ def test_unknown_score_names_those_there_are() -> None:
 @pytest.fixture(scope="module", params=UNTRAINED)
 def results(request: pytest.FixtureRequest) -> dict[str, Result]:
     """Every probe on one untrained model."""
-    subject = MODELS[request.param].load()
+    subject = MODELS[request.param].load(quiet)
     ids = subject.encode("The cat sat on the mat; the").ids
     asked = {"prompt": PromptRequest(ids=ids), "repeats": RepeatsRequest(length=12, sequences=3)}
     return {

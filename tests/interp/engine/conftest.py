@@ -57,7 +57,7 @@ def steps(log: list[str]) -> Callable[..., Steps]:
 def engine(own: Callable[..., Own]) -> Engine:
     """An engine that knows one tiny model of six layers by the name of its card."""
     model = own(n_layers=6)
-    return Engine(lambda name: {model.card.name: model}[name])
+    return Engine(lambda name, say: {model.card.name: model}[name])
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_twenty_threads_each_get_their_solo_answer(
     asked = requests(alone.card)
     expected = {name: solo(alone) for name, solo, _ in asked}
     assert len(set(expected.values())) == len(expected)
-    engine = Engine(lambda name: shared, cache_bytes=cache_bytes)
+    engine = Engine(lambda name, say: shared, cache_bytes=cache_bytes)
     got: list[tuple[str, Answer]] = []
     problems: list[BaseException] = []
 
@@ -141,7 +141,7 @@ def test_keys_name_everything_that_changes_a_result(own: Callable[..., Own]) -> 
 def test_scores_before_their_nulls(own: Callable[..., Own]) -> None:
     """Without controls the values are the same, only the nulls are missing; nothing runs twice."""
     model = own()
-    engine, request = Engine(lambda name: model), PromptRequest(ids=PROMPTS[1])
+    engine, request = Engine(lambda name, say: model), PromptRequest(ids=PROMPTS[1])
     tickets = [
         engine.submit(works.scores_work(model.card, "sinks", request, c), "me", f"slot {c}")
         for c in (False, True)
@@ -157,7 +157,7 @@ def test_scores_before_their_nulls(own: Callable[..., Own]) -> None:
 def test_patterns_are_read_only_and_of_one_head(own: Callable[..., Own]) -> None:
     model = own()
     work = works.pattern_work(model.card, PromptRequest(ids=PROMPTS[0]), 1, 2)
-    ticket = Engine(lambda name: model).submit(work, "me", "head")
+    ticket = Engine(lambda name, say: model).submit(work, "me", "head")
     assert ticket.wait(30.0)
     found = ticket.job.result
     assert (found.layer, found.head) == (1, 2) and found.pattern.shape == (len(PROMPTS[0]),) * 2
@@ -167,7 +167,7 @@ def test_patterns_are_read_only_and_of_one_head(own: Callable[..., Own]) -> None
 
 def test_loading_is_work_too(own: Callable[..., Own]) -> None:
     model = own()
-    engine = Engine(lambda name: model)
+    engine = Engine(lambda name, say: model)
     assert engine.shelf.peek("tiny-softmax") is None
     ticket = engine.submit(works.load_work("tiny-softmax", "Tiny"), "me", "model")
     assert ticket.wait(30.0) and ticket.job.result == model.card
@@ -177,7 +177,7 @@ def test_loading_is_work_too(own: Callable[..., Own]) -> None:
 def test_the_shelf_holds_what_fits_and_reloads_the_same(own: Callable[..., Own]) -> None:
     loads: list[str] = []
 
-    def load(name: str) -> Own:
+    def load(name: str, say: object) -> Own:
         loads.append(name)
         return own(seed=int(name))
 
@@ -196,14 +196,14 @@ def test_the_shelf_holds_what_fits_and_reloads_the_same(own: Callable[..., Own])
 
 
 def test_a_model_larger_than_the_shelf_is_still_served(own: Callable[..., Own]) -> None:
-    shelf = Shelf(lambda name: own(seed=int(name)), 1)
+    shelf = Shelf(lambda name, say: own(seed=int(name)), 1)
     assert shelf.get("0") is shelf.get("0")
     shelf.get("1")
     assert list(shelf.subjects) == ["1"]
 
 
 def test_a_load_that_fails_leaves_the_shelf_as_it_was(own: Callable[..., Own]) -> None:
-    def load(name: str) -> Own:
+    def load(name: str, say: object) -> Own:
         if name == "broken":
             raise ValueError("no such model")
         return own()
