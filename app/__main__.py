@@ -4,6 +4,8 @@ import os
 import sys
 
 os.environ.setdefault("TQDM_DISABLE", "1")
+# A page message wakes the server loop, which then waits for the interpreter lock: 5 ms by default.
+sys.setswitchinterval(0.001)
 
 LOOPBACK = ("127.0.0.1", "localhost")
 

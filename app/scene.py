@@ -20,6 +20,8 @@ from interp.registry import PROBES, PROMPT
 from interp.result import Result
 from interp.subject import Card, Tokens
 
+FOR_A_MATRIX = 1.0  # seconds: it takes 10 ms, and a second rerun costs more than waiting in line
+
 
 @dataclass
 class Scene:
@@ -53,7 +55,7 @@ class Scene:
         if self.stored:
             return self.stored.pattern(layer, head)
         work = pattern_work(self.card, self.request, layer, head)
-        found = self.take(ask(work, "pattern", PATIENCE))
+        found = self.take(ask(work, "pattern", FOR_A_MATRIX))
         return found.pattern if found else None
 
 

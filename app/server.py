@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.engine_room import engine
+from app.starters import STARTERS, saved
 from app.state import DEFAULT_MODEL
 from interp.catalog import configured, entries
 from models import smollm2
@@ -50,13 +51,15 @@ def build() -> st.App:
 def warm_up(say: Callable[[str], None]) -> None:
     """Import and load what the first visitor needs, then freeze it out of garbage collection.
 
-    Streamlit collects garbage after every rerun; without the freeze that walks all of torch and
-    transformers and costs more than the page itself.
+    Without the freeze a collection walks all of torch and transformers and stops every page.
     """
     configured()  # a wrong setting stops the start, not the first visitor
     say(f"device: {device_words()}")
-    import pandas  # noqa: F401  (imported here so that no visitor waits for it)
+    import altair  # noqa: F401  (these two so that no visitor waits for the import)
+    import pyarrow  # noqa: F401
 
+    for name in STARTERS:
+        saved(name)
     if smollm2.ready():
         title = entries()[DEFAULT_MODEL].title
         say(f"loading {title} ...")

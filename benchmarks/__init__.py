@@ -2,5 +2,6 @@
 
 import os
 
-# As in the Makefile: two torch thread pools that spin while they wait take each other's cores.
+# As in the Makefile: torch's thread pools must not spin while they wait for a busy core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TQDM_DISABLE", "1")

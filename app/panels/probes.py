@@ -13,17 +13,19 @@ from interp.result import Result
 
 
 def probe_tables(scene: Scene) -> None:
-    """The strongest heads of every probe; picking a row opens the head."""
-    titles = [probe.title for probe in PROBES.values()]
-    for tab, (name, probe) in zip(st.tabs(titles), PROBES.items(), strict=True):
-        with tab:
-            if name in scene.refusals:
-                st.info(scene.refusals[name])
-            elif name not in scene.results:
-                st.caption(f"{probe.question} Not measured yet.")
-            else:
-                st.markdown(f"**{probe.question}** {tables.answer(scene.results[name].scores[0])}")
-                probe_table(name, scene.results[name])
+    """The strongest heads of one probe at a time; picking a row opens the head."""
+    st.session_state.setdefault("probe", next(iter(PROBES)))
+    name = st.segmented_control(
+        "Probe", list(PROBES), key="probe", format_func=lambda n: PROBES[n].title, required=True
+    )
+    probe = PROBES[name]
+    if name in scene.refusals:
+        st.info(scene.refusals[name])
+    elif name not in scene.results:
+        st.caption(f"{probe.question} Not measured yet.")
+    else:
+        st.markdown(f"**{probe.question}** {tables.answer(scene.results[name].scores[0])}")
+        probe_table(name, scene.results[name])
 
 
 def probe_table(name: str, result: Result) -> None:

@@ -52,6 +52,7 @@ def sidebar(selection: Selection, engine: Engine) -> None:
             type=["txt", "md"],
             key="upload",
             on_change=take_upload,
+            max_upload_size=1,
             help=f"UTF-8 text up to {prompts.MAX_BYTES // 1024} KiB.",
         )
 

@@ -185,5 +185,6 @@ def test_ablation_reports_the_change_beside_the_other_heads(open_page):
 
 def test_short_prompts_say_which_probe_refuses_and_why(open_page):
     page = settle(open_page(model="untrained-softmax", text="tiny"))
+    page.segmented_control(key="probe").set_value("concentration").run()
     assert "Concentration needs 10 tokens or more" in texts(page)
     assert components(page), "the other probes still answer"
