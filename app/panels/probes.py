@@ -14,9 +14,17 @@ from interp.result import Result
 
 def probe_tables(scene: Scene) -> None:
     """The strongest heads of one probe at a time; picking a row opens the head."""
-    st.session_state.setdefault("probe", next(iter(PROBES)))
-    name = st.segmented_control(
-        "Probe", list(PROBES), key="probe", format_func=lambda n: PROBES[n].title, required=True
+    first = next(iter(PROBES))
+    name = (
+        st.segmented_control(
+            "Probe",
+            list(PROBES),
+            default=first,
+            key="probe",
+            format_func=lambda n: PROBES[n].title,
+            required=True,
+        )
+        or first
     )
     probe = PROBES[name]
     if name in scene.refusals:

@@ -108,14 +108,14 @@ def test_progress_and_cancel_leave_a_usable_page(visit):
     ("text", "said"),
     [
         ("", "The prompt is empty"),
-        ("word " * 14000, "bytes; the limit is 65,536 bytes"),
-        ("word " * 8000, "tokens; the limit is 2,902, because the memory budget is 2,048 MiB"),
+        ("word " * 14000, r"70,000 bytes; the limit is 65,536 bytes"),
+        ("word " * 8000, r"limit is [\d,]+, because the memory budget is 2,048 MiB"),
     ],
 )
 def test_prompts_that_cannot_be_read_get_a_sentence(visit, text, said):
     page = grid_drawn(visit())
     type_prompt(page, text)
-    expect(page.get_by_text(said).first).to_be_visible(timeout=20000)
+    expect(page.get_by_text(re.compile(said)).first).to_be_visible(timeout=20000)
 
 
 HOSTILE = (
