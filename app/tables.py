@@ -114,6 +114,18 @@ def answer(score: Score) -> str:
     )
 
 
+def column_words(sinks: Result, layer: int, head: int) -> str:
+    """What column 0 of a head's matrix holds, beside its nulls."""
+    keys = [score.key for score in sinks.scores]
+    score = sinks.score("sink_signed" if "sink_signed" in keys else "sink")
+    nulls = [c for c in score.controls if c.is_null]
+    against = "".join(f"; {c.name} {value_words(c, layer, head)}" for c in nulls)
+    return (
+        f"Column 0: {lower_first(score.title)}, {value_words(score, layer, head)} "
+        f"(n = {score.n[layer, head]} rows, {score.provenance}{against})."
+    )
+
+
 def lower_first(title: str) -> str:
     """A title inside a sentence; symbols such as S keep their case."""
     return title[0].lower() + title[1:] if title[1:2].islower() else title

@@ -13,7 +13,6 @@ from app.state import Selection
 from interp.engine.works import ablation_work
 from interp.result import Score
 from interp.subject import Card
-from interp.terminal import number
 
 KINDS = {
     "measured": "read off the matrix the model applied, by the definition",
@@ -92,7 +91,6 @@ def head_picture(scene: Scene, selection: Selection, here: tuple[int, int]) -> N
         st.caption(f"The matrix of L{layer}H{head} is on its way ...")
         return
     st.session_state["clipped"] = selection.clipped
-    column = pattern[:, 0]
     rest = np.abs(pattern[1:, 1:]).max(initial=0.0)
     st.toggle(
         "Ignore token 0 in colours",
@@ -100,11 +98,9 @@ def head_picture(scene: Scene, selection: Selection, here: tuple[int, int]) -> N
         on_change=lambda: state.change(clipped=st.session_state["clipped"]),
         help="Changes colours only. The numbers always include it.",
     )
-    st.caption(
-        f"Token 0 receives {number(float(column.mean()))} of a row on average (n = {len(column)} "
-        f"rows, measured); the largest weight elsewhere is {number(float(rest))}."
-    )
-    stride = -(-len(column) // PIXELS)
+    if "sinks" in scene.results:
+        st.caption(tables.column_words(scene.results["sinks"], layer, head))
+    stride = -(-len(pattern) // PIXELS)
     head_view(
         key="head",
         label=f"L{layer}H{head}",
