@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.plain import plain
 from interp.catalog import load_listed
 from interp.engine.engine import Busy, Engine
 from interp.engine.job import Work
@@ -79,7 +80,7 @@ def watch(pending: list[Answer], key: str) -> None:
     bar, button = st.columns([5, 1], vertical_alignment="center")
     first = next((a for a in now if not a.words.startswith("waiting")), now[0])
     more = f" · {len(now) - 1} more to do" if len(now) > 1 else ""
-    bar.progress(min(1.0, first.fraction), text=f"{first.words}{more}")
+    bar.progress(min(1.0, first.fraction), text=plain(f"{first.words}{more}"))
     if button.button("Cancel", key=f"cancel_{key}", width="stretch"):
         cancel(now)
         st.rerun()

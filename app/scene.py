@@ -18,7 +18,7 @@ from interp.measurements.prompt import PromptReading, PromptRequest
 from interp.measurements.repeats import RepeatsRequest
 from interp.registry import PROBES, PROMPT
 from interp.result import Result
-from interp.subject import Card, Tokens
+from interp.subject import Card, Subject, Tokens
 
 FOR_A_MATRIX = 1.0  # seconds: it takes 10 ms, and a second rerun costs more than waiting in line
 
@@ -59,11 +59,11 @@ class Scene:
         return found.pattern if found else None
 
 
-def card_of(name: str, slot: str) -> tuple[Card | None, Answer | None]:
-    """The card of a model, and the pending or failed answer while it is not loaded."""
+def subject_of(name: str, slot: str) -> tuple[Subject | None, Answer | None]:
+    """A model for its card and tokenizer, or the answer that says why it is not there (yet)."""
     subject = engine().shelf.peek(name)
     if subject is not None:
-        return subject.card, None
+        return subject, None
     known = entries()
     answer = ask(load_work(name, known[name].title if name in known else name), slot)
     return answer.result, None if answer.result else answer
@@ -100,14 +100,13 @@ def from_saved(stored: Saved, name: str) -> Scene:
 def live(selection: Selection, text: str) -> Scene:
     """A scene from the engine: first the prompt, then scores, then their nulls."""
     scene = Scene()
-    scene.card, loading = card_of(selection.model, "model")
-    if scene.card is None:
+    subject, loading = subject_of(selection.model, "model")
+    if subject is None:
         scene.take(loading)
         return scene
+    scene.card = subject.card
     try:
-        scene.tokens = (
-            engine().shelf.peek(selection.model).encode(prompts.check(text), selection.special)
-        )
+        scene.tokens = subject.encode(prompts.check(text), selection.special)
         check_length(scene.card, len(scene.tokens.ids))
     except prompts.PromptError as problem:
         scene.tokens, scene.problem = None, str(problem)

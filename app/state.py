@@ -86,5 +86,9 @@ def write(selection: Selection) -> None:
 
 
 def change(**fields: object) -> None:
-    """Change some fields of the selection; for callbacks."""
-    write(replace(read(), **fields))
+    """Change some fields of the selection; for callbacks. A link that is dead starts afresh."""
+    try:
+        now = read()
+    except prompts.PromptError:
+        now = Selection()
+    write(replace(now, **fields))

@@ -60,8 +60,12 @@ def head_numbers(results: dict[str, Result], layer: int, head: int, every: bool)
 
 def verdict_words(score: Score, layer: int, head: int) -> str:
     """Where the score lies against its nulls, or that they are not measured yet."""
+    if np.isnan(score.value[layer, head]):
+        return "not defined"
     if not score.controls:
         return "null on its way"
+    if np.isnan(score.low[layer, head]):
+        return "no interval"
     return VERDICT[int(score.verdict()[layer, head])]
 
 
@@ -99,8 +103,10 @@ def answer(score: Score) -> str:
     if np.isnan(score.value[layer, head]):
         return f"{score.title} is not defined for any head here. {score.note}"
     high = score.stronger == "higher"
+    tied = int((score.value == score.value[layer, head]).sum())
+    who = f"L{layer}H{head} has" if tied == 1 else f"{tied} heads have"
     sentence = (
-        f"L{layer}H{head} has the {'highest' if high else 'lowest'} {lower_first(score.title)}: "
+        f"{who} the {'highest' if high else 'lowest'} {lower_first(score.title)}: "
         f"{value_words(score, layer, head)}"
     )
     nulls = [c for c in score.controls if c.is_null]

@@ -9,6 +9,8 @@ from torch import Tensor
 
 RESAMPLES = 1000
 LEVEL = 0.95
+Z = 1.959963984540054  # normal quantile of LEVEL
+FEWEST = 3  # samples below which no interval is given: their spread says too little
 
 
 @lru_cache(maxsize=16)  # a matrix of RESAMPLES x n each
@@ -40,7 +42,8 @@ def mean_interval(
     """Mean over the last axis, its 95 % bootstrap interval and n; NaN samples are left out.
 
     `block` neighbours are resampled together: 1 for independent samples. Heads with no sample get
-    NaN, heads with one sample an interval of NaN: one number has no spread.
+    NaN, heads with fewer than FEWEST samples an interval of NaN. Intervals of few samples (or few
+    blocks) are widened to cover what they say.
     """
     there = ~np.isnan(samples)
     n = there.sum(-1)
@@ -51,9 +54,27 @@ def mean_interval(
         drawn = n[..., None] if there.all() else there @ counts.T
         resampled = (filled @ counts.T) / drawn
     low, high = np.full(n.shape, np.nan), np.full(n.shape, np.nan)
-    enough = n >= 2
+    enough = n >= FEWEST
     low[enough], high[enough] = central_range(resampled[enough])
+    wider = np.ones(n.shape)
+    wider[enough] = small_sample_factor(n[enough] / block)
+    ends = (np.where(there, samples, edge) for edge in (np.inf, -np.inf))
+    least, most = next(ends).min(-1), next(ends).max(-1)  # a mean lies between its samples
+    low = np.maximum(value - (value - low) * wider, least)
+    high = np.minimum(value + (high - value) * wider, most)
     return value, low, high, n
+
+
+def small_sample_factor(n: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
+    """How much wider a percentile interval of n samples must be to cover what it says.
+
+    Resampling few samples understates their spread by √((n-1)/n) and has normal instead of
+    Student's tails (Hesterberg 2015); the t quantile is Hill's expansion in 1/(n-1).
+    """
+    df, z = np.maximum(n - 1, 1.0), Z
+    t = z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * df**3)
+    return t / z * np.sqrt((df + 1) / df)
 
 
 def central_range(
@@ -82,7 +103,7 @@ def proportion_interval(hits: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (Wilson 1927)."""
     if not n:
         return float("nan"), float("nan")
-    z, share = 1.959963984540054, hits / n
+    z, share = Z, hits / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))

@@ -21,7 +21,7 @@ def check(text: str) -> str:
     Raises PromptError for an empty prompt, one over MAX_BYTES, or one with lone surrogates.
     """
     if not text:
-        raise PromptError("The prompt is empty; type a sentence or pick one of the starters.")
+        raise PromptError("The prompt is empty; type a sentence.")
     if len(text) > MAX_BYTES:  # a character is a byte at least; this spares encoding gigabytes
         raise PromptError(too_long(len(text), "at least "))
     try:

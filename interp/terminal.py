@@ -36,6 +36,10 @@ def heads(args: argparse.Namespace) -> int:
     """Score every head and print them. Raises ValueError with a sentence for wrong input."""
     if args.top < 1:
         raise ValueError(f"--top must be 1 or more, got {args.top}")
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed must be from 0 to {2**32 - 1}, got {args.seed}")
+    if not args.model.strip():
+        raise ValueError("--model is empty; give a catalogue name, a hub name or a folder")
     asked = probe(args.probe)
     if asked.measurement.needs_prompt:
         prompts.check(args.prompt or "")

@@ -8,7 +8,8 @@ from app.components.head_grid import head_grid
 from app.components.head_view import head_view
 from app.engine_room import PATIENCE, ask
 from app.panels.figures import figures
-from app.scene import Scene, card_of
+from app.plain import plain
+from app.scene import Scene, subject_of
 from app.state import Selection
 from interp.engine.works import ablation_work
 from interp.result import Score
@@ -26,6 +27,14 @@ PIXELS = 1024  # a longer matrix is shown max-pooled to this many rows
 def metric_scores(scene: Scene) -> dict[str, Score]:
     """Every score there is, by key."""
     return {s.key: s for result in scene.results.values() for s in result.scores}
+
+
+def why_not(scene: Scene, metric: str, shown: Score) -> str:
+    """Why the link's metric is not the one on show."""
+    if scene.pending:
+        return f"The metric of this link is still being measured; showing {shown.title} meanwhile."
+    reasons = " ".join(scene.refusals.values())
+    return plain(f"There is no metric {metric!r} here; showing {shown.title}. {reasons}")
 
 
 def head_of(selection: Selection, card: Card, strongest: tuple[int, int]) -> tuple[int, int]:
@@ -164,12 +173,12 @@ def cause(scene: Scene, here: tuple[int, int]) -> None:
             on_click=lambda: st.session_state.update(ablate=wanted),
         )
         return
-    card, loading = card_of(scene.card.name, "model")
-    answer = loading or ask(ablation_work(card, scene.request, layer, head), "cause", PATIENCE)
+    work = ablation_work(scene.card, scene.request, layer, head)
+    answer = subject_of(scene.card.name, "model")[1] or ask(work, "cause", PATIENCE)
     if answer.pending:
         scene.pending.append(answer)
         st.caption("Ablating ...")
     elif answer.problem:
-        st.warning(answer.problem)
+        st.warning(plain(answer.problem))
     else:
         figures(answer.result)

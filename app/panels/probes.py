@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import state, tables
 from app.panels.figures import figures
+from app.plain import plain
 from app.scene import Scene
 from interp.registry import PROBES
 from interp.result import Result
@@ -28,7 +29,7 @@ def probe_tables(scene: Scene) -> None:
     )
     probe = PROBES[name]
     if name in scene.refusals:
-        st.info(scene.refusals[name])
+        st.info(plain(scene.refusals[name]))
     elif name not in scene.results:
         st.caption(f"{probe.question} Not measured yet.")
     else:

@@ -4,17 +4,17 @@ import streamlit as st
 
 from app import state, tables
 from app.engine_room import problems, watch
-from app.scene import card_of
+from app.plain import plain
+from app.scene import subject_of
 from app.starters import STARTERS
 from app.state import Selection
 from interp import prompts
 from interp.catalog import HUB_NAME, entries
 from interp.engine.cost import in_words, longest_prompt, memory_budget, run_bytes
-from interp.engine.engine import Engine
 from models.device import device_words
 
 
-def sidebar(selection: Selection, engine: Engine) -> None:
+def sidebar(selection: Selection) -> None:
     """What to look at: model, prompt, starters; and what a run will take, before Run."""
     fill(selection)
     with st.sidebar:
@@ -27,16 +27,22 @@ def sidebar(selection: Selection, engine: Engine) -> None:
             accept_new_options=True,
             help="Type a Hugging Face name (org/model) for another causal language model.",
         )
-        st.text_area("Prompt", key="draft_text", height=140, placeholder="Type a sentence ...")
+        st.text_area(
+            "Prompt",
+            key="draft_text",
+            height=140,
+            placeholder="Type a sentence ...",
+            on_change=lambda: st.session_state.update(prompt_problem=""),
+        )
         st.checkbox(
             "Read control tokens",
             key="draft_special",
             help="Read tokens such as <|im_start|> out of the text. Off: they are plain text.",
         )
-        cost(engine)
+        cost()
         st.button("Run", type="primary", width="stretch", on_click=run)
         if st.session_state.get("prompt_problem"):
-            st.error(st.session_state["prompt_problem"])
+            st.error(plain(st.session_state["prompt_problem"]))
         st.caption("Start from")
         for name, starter in STARTERS.items():
             st.button(
@@ -68,26 +74,26 @@ def fill(selection: Selection) -> None:
             st.session_state[key] = value
 
 
-def cost(engine: Engine) -> None:
+def cost() -> None:
     """Device, model size, tokens and bytes of the draft."""
     name, text = st.session_state["draft_model"] or "", st.session_state["draft_text"]
     if name not in entries() and not HUB_NAME.fullmatch(name):
         st.error("A model is a name in the list or a Hugging Face name such as org/model.")
         return
-    card, answer = card_of(name, "draft model")
-    if card is None:
+    subject, answer = subject_of(name, "draft model")
+    if subject is None:
         st.caption(f"{device_words()} · model not loaded yet")
         if answer.problem:
-            st.error(answer.problem)
+            st.error(plain(answer.problem))
         else:
             watch([answer], "draft")
         return
+    card = subject.card
     st.caption(f"{device_words()} · {tables.model_words(card)}")
     try:
-        subject = engine.shelf.peek(name)
         n = len(subject.encode(prompts.check(text), st.session_state["draft_special"]).ids)
     except prompts.PromptError as problem:
-        st.caption(str(problem))
+        st.caption(plain(str(problem)))
         return
     limit, size = longest_prompt(card, memory_budget()), in_words(run_bytes(card, n))
     st.caption(f"{n:,} tokens (at most {limit:,}) · a run takes about {size} of memory")
@@ -116,8 +122,9 @@ def run() -> None:
 
 
 def open_starter(name: str) -> None:
-    """A starter was pressed."""
+    """A starter was pressed; a draft that was not run makes way for it."""
     problems().clear()
+    st.session_state.pop("shown", None)
     st.session_state["prompt_problem"] = ""
     state.write(Selection(starter=name, metric=STARTERS[name].metric))
 

@@ -3,9 +3,10 @@
 import streamlit as st
 
 from app import state, tables
-from app.engine_room import engine, watch
+from app.engine_room import watch
 from app.panels import heads, probes
 from app.panels.sidebar import sidebar
+from app.plain import plain
 from app.scene import build
 from app.starters import STARTERS
 from interp import prompts
@@ -13,15 +14,15 @@ from interp import prompts
 try:
     selection = state.read()
 except prompts.PromptError as problem:
-    st.error(str(problem))
+    st.error(plain(str(problem)))
     selection = state.Selection()
 
-sidebar(selection, engine())
+sidebar(selection)
 top = st.container()
 scene = build(selection)
 
 if scene.problem:
-    top.error(scene.problem)
+    top.error(plain(scene.problem))
 
 scores = heads.metric_scores(scene)
 if scene.mosaic and scores:
@@ -29,13 +30,16 @@ if scene.mosaic and scores:
     here = heads.head_of(selection, scene.card, score.ranking()[0])
     with top:
         st.markdown(f"#### {tables.answer(score)}")
-        where = f"Saved results of {scene.card.title}" if scene.stored else scene.card.title
-        look = STARTERS[selection.starter].look if selection.starter in STARTERS else ""
+        title = plain(scene.card.title)
+        where = f"Saved results of {title}" if scene.stored else title
+        look = STARTERS[selection.starter].look if scene.stored else ""
         st.caption(
             f"{where}, digest {scene.card.digest} · {len(scene.tokens.ids)} tokens · "
             f"{scene.card.n_layers * scene.card.n_heads} heads are as many tests: at 95 % a few "
             f"separate by chance. {look}"
         )
+    if selection.metric not in scores:
+        top.info(heads.why_not(scene, selection.metric, score))
     left, right = st.columns([5, 6], gap="medium")
     with left:
         heads.controls(selection, scores)

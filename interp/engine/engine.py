@@ -21,7 +21,7 @@ from interp.progress import Cancelled, Progress
 from interp.subject import Refused, Subject
 
 QUEUE = 32  # jobs waiting; one more is told to come back
-GONE = 90.0  # seconds without a word after which a browser is taken to be closed
+GONE = 20.0  # seconds without a word after which a browser is taken to be closed
 CANCELLED = "cancelled"
 NO_MEMORY = "can't allocate memory"
 log = logging.getLogger("headlamp.engine")
@@ -111,7 +111,8 @@ class Engine:
         with self.change:
             for key in [key for key in self.slots if now - self.seen.get(key[0], now) > GONE]:
                 self.step_back(self.slots.pop(key))
-                self.seen.pop(key[0], None)
+            waiting = {session for session, _ in self.slots}
+            self.seen = {s: t for s, t in self.seen.items() if s in waiting or now - t < GONE}
 
     def step_back(self, job: Job) -> None:
         """Take a waiter off; a job that nobody waits for leaves the queue, or stops at a step."""
@@ -134,7 +135,8 @@ class Engine:
         found = self.cache.get(work.key)
         if found is None:
             found = work.run(self, progress)
-            self.cache.put(work.key, found)
+            if work.keep:
+                self.cache.put(work.key, found)
         return found
 
     def work_forever(self) -> None:

@@ -18,6 +18,7 @@ class Work:
     label: str  # for people
     run: Callable[[Any, Progress], Any]
     bytes_needed: int = 0
+    keep: bool = True  # cache the result; False where the act is what counts, not the result
     urgent: bool = False  # short work that may run between another job's forward passes
 
 

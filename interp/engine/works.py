@@ -14,7 +14,9 @@ from interp.engine.job import Work
 from interp.measurements.prompt import PromptRequest
 from interp.probes.ablation import run_ablation
 from interp.registry import PROMPT, Measurement, probe
-from interp.subject import Card, pattern_name
+from interp.subject import Card, Subject, pattern_name
+
+SHORT = 256  # tokens: such a prompt is read between the forward passes of longer work
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +35,23 @@ def key_of(card: Card, operation: str, request: Any, **more: Any) -> str:
 
 
 def load_work(name: str, title: str) -> Work:
-    """Load a model onto the shelf; the result is its Card."""
-    return Work(f"load {name}", f"Loading {title}", lambda e, p: loaded_card(e, name, title, p))
+    """Load a model onto the shelf; the result is the Subject."""
+    return Work(
+        f"load {name}",
+        f"Loading {title}",
+        lambda e, p: loaded(e, name, title, p),
+        keep=False,
+    )
 
 
-def loaded_card(engine: Any, name: str, title: str, progress: Any) -> Card:
-    """The card of a model that is on the shelf when this returns."""
+def loaded(engine: Any, name: str, title: str, progress: Any) -> Subject:
+    """A model that is on the shelf when this returns; others may ask for its card and tokens."""
 
     def say(words: str) -> None:
         progress.step(0, 1, words.rstrip(" ."))
 
     say(f"loading {title}")
-    return engine.shelf.get(name, say).card
+    return engine.shelf.get(name, say)
 
 
 def reading_work(card: Card, measurement: Measurement, request: Any) -> Work:
@@ -56,6 +63,7 @@ def reading_work(card: Card, measurement: Measurement, request: Any) -> Work:
         label,
         lambda e, p: measurement.read(e.shelf.get(card.name), request, p),
         run_bytes(card, tokens or 256),
+        urgent=0 < tokens <= SHORT,
     )
 
 
@@ -86,6 +94,7 @@ def scores_work(card: Card, name: str, request: Any, with_controls: bool) -> Wor
         f"{probe(name).question.rstrip('?')}: " + ("nulls" if controls else "scores"),
         run,
         max(reading.bytes_needed, controls.bytes_needed if controls else 0),
+        urgent=reading.urgent and not controls,
     )
 
 

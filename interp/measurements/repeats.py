@@ -47,6 +47,7 @@ class RepeatsReading:
     request: RepeatsRequest
     stripes: StripePair
     losses: Float[np.ndarray, "B T_minus_1"]
+    ids: tuple[int, int] | None = None  # first and last id that tokens were drawn from
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,8 @@ def read(subject: Subject, request: RepeatsRequest, progress: Progress) -> Repea
     """Measure stripes on repeated random tokens."""
     repeated, _ = sequences(subject, request)
     stripes, losses = measure(subject, repeated, request.length, progress, "repeated tokens")
-    return RepeatsReading(request, stripes, losses)
+    ids = subject.ordinary_ids()
+    return RepeatsReading(request, stripes, losses, (int(ids.min()), int(ids.max())))
 
 
 def controls(subject: Subject, request: RepeatsRequest, progress: Progress) -> RepeatsControls:

@@ -41,8 +41,8 @@ def run_ablation(
     check_head(subject, layer, head)
     if len(request.ids) < 3:
         raise Refused(
-            f"The effect of ablating a head is a change in loss; {len(request.ids)} tokens are too "
-            "few to have one with an interval, use 3 or more."
+            "The effect of ablating a head is a change in loss, and its interval needs 3 tokens or "
+            f"more; this prompt has {len(request.ids)}."
         )
     losses = ablation_losses(subject, request.ids, layer, progress)
     change = losses[1:] - losses[0]

@@ -116,7 +116,7 @@ def sink_rate(scores: list[Score], column: int) -> Figure:
         key=f"sink_rate{column}",
         title=f"Heads with a sink on token {column}",
         unit="share of heads",
-        provenance="derived",
+        provenance="proxy" if scores[column].provenance == "proxy" else "derived",
         definition=f"Sink_{column + 1} at eps = {EPSILON}: heads whose share exceeds {EPSILON}.",
         value=hits / n,
         low=low,

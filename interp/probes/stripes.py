@@ -67,7 +67,9 @@ def stripe_score(  # noqa: PLR0913
         low=low,
         high=high,
         n=n,
-        n_of=f"sequences of {2 * reading.request.length} random tokens (bootstrap over sequences)",
+        n_of=f"sequences of {2 * reading.request.length} random tokens"
+        + (f" with ids {reading.ids[0]} to {reading.ids[1]}" if reading.ids else "")
+        + " (bootstrap over sequences)",
         uniform=None if signed else uniform,
         controls=found,
     )
@@ -99,7 +101,12 @@ def result(
         model=card.name,
         digest=card.digest,
         device=card.device,
-        request={"length": request.length, "sequences": request.sequences, "seed": request.seed},
+        request={
+            "length": request.length,
+            "sequences": request.sequences,
+            "seed": request.seed,
+            "ids_from_to": list(reading.ids) if reading.ids else None,
+        },
         scores=scores,
         figures=figures,
         notes=notes,

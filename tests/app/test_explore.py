@@ -188,3 +188,40 @@ def test_short_prompts_say_which_probe_refuses_and_why(open_page):
     page.segmented_control(key="probe").set_value("concentration").run()
     assert "Concentration needs 10 tokens or more" in texts(page)
     assert components(page), "the other probes still answer"
+
+
+@pytest.mark.parametrize("name", ["![x](http://e.example/x.png)", "[click](http://e.example)"])
+def test_a_model_name_in_a_link_never_becomes_markdown(open_page, name):
+    page = settle(open_page(model=name))
+    assert page.error
+    for part in page.error:
+        assert "](" not in part.value and "\\]\\(" in part.value
+
+
+def test_a_dead_prompt_link_can_be_left(open_page):
+    page = settle(open_page(prompt="0" * 64))
+    assert "not stored on this server" in texts(page)
+    page.text_area(key="draft_text").set_value(TEXT).run()
+    page.selectbox(key="draft_model").set_value("untrained-softmax").run()
+    page.button[0].click().run()
+    assert not page.exception
+
+
+def test_advice_of_a_starter_is_only_given_where_it_was_seen(open_page):
+    page = settle(open_page(starter="sink", model="untrained-linear"))
+    assert STARTERS["sink"].look not in texts(page)
+    assert STARTERS["sink"].look in texts(open_page(starter="sink"))
+
+
+def test_a_metric_that_is_not_there_is_said_so(open_page):
+    page = settle(open_page(model="untrained-softmax", text=TEXT, metric="nonsense"))
+    assert "There is no metric 'nonsense' here; showing Sink share" in texts(page)
+
+
+def test_an_evicted_model_is_loaded_again(open_page, monkeypatch):
+    from app.engine_room import engine
+
+    monkeypatch.setattr(engine().shelf, "budget", 1)
+    for name in ("softmax", "delta", "softmax"):
+        page = settle(open_page(model=f"untrained-{name}", text=f"{TEXT} {name}"))
+        assert not page.exception and components(page)

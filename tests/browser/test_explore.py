@@ -136,6 +136,18 @@ def test_hostile_text_is_shown_and_never_executed(visit):
     assert not page.locator("[data-testid=stMain] img[src*='e.example']").count()
 
 
+def test_a_model_name_in_a_link_makes_no_request(visit):
+    page = visit("?model=!%5Bx%5D(http%3A//e.example/x.png)")
+    expect(page.get_by_text("is no model in the list").first).to_be_visible(timeout=20000)
+    assert not page.locator("[data-testid=stMain] img, [data-testid=stMain] a").count()
+
+
+def test_a_dead_prompt_link_can_be_left(visit):
+    page = grid_drawn(visit("?prompt=" + "0" * 64))
+    pick(page, 11, 1)
+    expect(page.get_by_text("encountered an error")).to_have_count(0)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [

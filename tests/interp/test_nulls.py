@@ -15,6 +15,7 @@ from interp.nulls import (
     repeated,
     resample_counts,
     shuffled,
+    small_sample_factor,
     uniform_column,
 )
 
@@ -37,12 +38,26 @@ def test_uniform_column_is_the_mean_of_that_column(k: int) -> None:
 
 
 def test_one_sample_has_no_interval_and_none_has_no_value() -> None:
-    samples = np.array([[[np.nan, 4.0, np.nan], [np.nan, np.nan, np.nan], [1.0, np.nan, 2.0]]])
+    gap = np.nan
+    samples = np.array([[[gap, 4.0, gap], [gap, gap, gap], [1.0, gap, 2.0], [1.0, 2.0, 3.0]]])
     value, low, high, n = mean_interval(samples, 1, 0)
-    assert n.tolist() == [[1, 0, 2]]
+    assert n.tolist() == [[1, 0, 2, 3]]
     assert value[0, 0] == 4.0 and math.isnan(value[0, 1]) and value[0, 2] == 1.5
-    assert np.isnan(low[0, :2]).all() and np.isnan(high[0, :2]).all()
-    assert (low[0, 2], high[0, 2]) == (1.0, 2.0)
+    assert np.isnan(low[0, :3]).all() and np.isnan(high[0, :3]).all()
+    assert (low[0, 3], high[0, 3]) == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(("n", "t"), [(3, 4.303), (5, 2.776), (10, 2.262), (30, 2.045)])
+def test_few_samples_widen_the_interval_as_student_says(n: int, t: float) -> None:
+    factor = small_sample_factor(np.array([float(n)])).item()
+    assert factor == pytest.approx(t / 1.95996 * (n / (n - 1)) ** 0.5, rel=0.04)
+
+
+@pytest.mark.parametrize("n", [5, 10, 20])
+def test_coverage_holds_for_few_samples(n: int) -> None:
+    samples = np.random.default_rng(n).normal(2.0, 1.0, (40, 60, n))
+    _, low, high, _ = mean_interval(samples, 1, 0)
+    assert 0.92 < ((low < 2.0) & (high > 2.0)).mean() < 0.97
 
 
 def test_missing_samples_are_left_out_not_zero() -> None:

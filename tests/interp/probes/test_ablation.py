@@ -64,7 +64,7 @@ def test_a_layer_of_one_head_has_no_null(own: Callable[..., Own]) -> None:
 
 @pytest.mark.parametrize("tokens", [1, 2])
 def test_prompts_without_two_losses_are_refused(own: Callable[..., Own], tokens: int) -> None:
-    with pytest.raises(Refused, match=f"{tokens} tokens are too few"):
+    with pytest.raises(Refused, match=f"needs 3 tokens or more; this prompt has {tokens}"):
         run_ablation(own(), PromptRequest(ids=IDS[:tokens]), 0, 0, Silent())
     run_ablation(own(), PromptRequest(ids=IDS[:3]), 0, 0, Silent())
 
