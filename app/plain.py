@@ -2,7 +2,10 @@
 
 import re
 
+JOINER = "\u2060"  # draws nothing; keeps bare addresses from being turned into links
+
 
 def plain(text: str) -> str:
     """The same characters on the page, none of them acting as markdown."""
-    return re.sub(r"([\\`*_\[\]()!$:<>#|~{}])", r"\\\1", text)
+    escaped = re.sub(r"([\\`*_\[\]()!$:<>#|~{}])", r"\\\1", text)
+    return re.sub(r"(\\:|www|@)(?=[/.\w])", rf"\1{JOINER}", escaped)

@@ -70,7 +70,7 @@ class Engine:
             earlier = self.slots.get((session, slot))
             if earlier and earlier.work.key != work.key:
                 self.step_back(self.slots.pop((session, slot)))
-            elif earlier and earlier.state in ("failed", "cancelled"):
+            elif earlier and earlier.over.is_set():
                 # Told once, to whoever asked: without this a page that polls would start it anew.
                 return Ticket(self.slots.pop((session, slot)), self)
             job = self.alive.get(work.key)
@@ -171,7 +171,7 @@ class Engine:
                 self.waiting.insert(0, job)
                 return
             self.alive.pop(job.work.key, None)
-            if not error:  # a failure stays in its slots until each session has been told
+            if not error and job.work.keep:  # what is not in the cache waits until it is told
                 self.slots = {k: v for k, v in self.slots.items() if v is not job}
             if error == CANCELLED:
                 job.end("cancelled")
