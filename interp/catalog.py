@@ -10,7 +10,7 @@ from interp.adapters.bridged import Bridged
 from interp.adapters.own import untrained
 from interp.subject import Subject
 from models import pretrained, smollm2
-from models.registry import VARIANTS
+from models.registry import VARIANTS, variant
 from models.tokenizer import ByteTokenizer
 from models.transformer import TransformerConfig
 
@@ -27,12 +27,14 @@ class Entry:
     load: Callable[[Say], Subject]
 
 
-def small(variant: str) -> TransformerConfig:
-    """The size of our untrained models: two layers, eight heads in four groups."""
+def small(name: str) -> TransformerConfig:
+    """The size of our untrained models: two layers, eight heads, in four groups where it can."""
+    traits = variant(name).traits
     return TransformerConfig(
-        variant=variant,
+        variant=name,
         n_heads=8,
-        n_kv_heads=4,
+        n_kv_heads=4 if traits.grouped else 8,
+        positions="rotary" if traits.rotary else "none",
         vocab_size=ByteTokenizer.vocab_size,
         n_ctx=2048,
     )
@@ -63,12 +65,12 @@ MODELS: dict[str, Entry] = {
     "smollm2": Entry("SmolLM2-135M-Instruct", embedded),
 } | {
     f"untrained-{name}": Entry(
-        f"Untrained: {variant.title}",
-        lambda say, name=name, variant=variant: untrained(
-            f"untrained-{name}", f"Untrained: {variant.title}", small(name), seed=0
+        f"Untrained: {made.title}",
+        lambda say, name=name, title=f"Untrained: {made.title}": untrained(
+            f"untrained-{name}", title, small(name), seed=0
         ),
     )
-    for name, variant in VARIANTS.items()
+    for name, made in VARIANTS.items()
 }
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Num
 from torch import Tensor
 
 
 def rotate(
     x: Float[Tensor, "B N T D"],
-    positions: Int[Tensor, " T"],
+    positions: Num[Tensor, " T"],
     base: float,
     interleaved: bool = False,
 ) -> Float[Tensor, "B N T D"]:
@@ -33,7 +33,7 @@ def rotate(
 
 
 def keep(
-    x: Float[Tensor, "B N T D"], positions: Int[Tensor, " T"], base: float
+    x: Float[Tensor, "B N T D"], positions: Num[Tensor, " T"], base: float
 ) -> Float[Tensor, "B N T D"]:
     """No rotation."""
     return x

@@ -12,11 +12,13 @@ from models.attention.softmax import Softmax
 
 @dataclass(frozen=True)
 class Variant:
-    """One attention variant and where it comes from."""
+    """One attention variant, where it comes from, and what stands witness that it is that."""
 
     mixer: Callable[[HeadConfig], Mixer]
     title: str
-    paper: str
+    paper: str  # authors, year, arXiv number or repository
+    reference: str  # an implementation by others that tests hold it to
+    error: float  # largest relative difference found, in value and gradient, rounded up
 
     @property
     def traits(self) -> Traits:
@@ -25,15 +27,18 @@ class Variant:
 
 
 VARIANTS: dict[str, Variant] = {
-    "softmax": Variant(
-        Softmax, "Softmax attention (MHA, GQA, MQA)", "Vaswani et al. 2017, arXiv 1706.03762"
-    ),
-    "sink_logit": Variant(SinkLogit, "Learned sink logit", "OpenAI 2025, gpt-oss model card"),
-    "linear": Variant(
-        Linear, "Linear attention, elu + 1", "Katharopoulos et al. 2020, arXiv 2006.16236"
-    ),
-    "delta": Variant(Delta, "DeltaNet", "Schlag et al. 2021, arXiv 2102.11174"),
-}
+    # softmax and its relatives
+    "softmax": Variant(Softmax, "Softmax attention (MHA, GQA, MQA)", "Vaswani et al. 2017, arXiv 1706.03762", "torch scaled_dot_product_attention", 1e-12),
+    "sink_logit": Variant(SinkLogit, "Learned sink logit", "OpenAI 2025, gpt-oss model card", "transformers gpt_oss eager_attention_forward", 1e-12),
+    # masks
+    # latent and shared keys
+    # linear, without decay
+    "linear": Variant(Linear, "Linear attention, elu + 1", "Katharopoulos et al. 2020, arXiv 2006.16236", "fla linear_attn naive_recurrent_linear_attn", 1e-5),
+    # linear, with decay
+    # delta rule
+    "delta": Variant(Delta, "DeltaNet", "Schlag et al. 2021, arXiv 2102.11174", "fla delta_rule delta_rule_recurrence", 1e-5),
+    # back to softmax
+}  # fmt: skip
 
 
 def variant(name: str) -> Variant:

@@ -6,13 +6,14 @@ output is pattern @ v, so that editing the pattern is causal. Otherwise the fast
 """
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from models.attention.contract import HeadConfig, Mixer, Projected, values
+from models.attention.contract import HeadConfig, Mixer, Projected
 from models.positions import Scheme, scheme
 from models.registry import variant
 
@@ -38,6 +39,17 @@ class TransformerConfig:
         for name in ("n_layers", "d_mlp", "vocab_size", "n_ctx"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        traits = variant(self.variant).traits
+        if not traits.rotary and self.positions == "rotary":
+            raise ValueError(
+                f"{self.variant} has positions of its own; choose positions='none' or 'learned' "
+                "instead of 'rotary'"
+            )
+        if not traits.grouped and self.n_kv_heads != self.n_heads:
+            raise ValueError(
+                f"{self.variant} shares keys in its own way; n_kv_heads={self.n_kv_heads} must be "
+                f"n_heads={self.n_heads}"
+            )
         if self.positions == "rotary" and self.heads.d_head % 2:
             raise ValueError(
                 f"rotary positions need an even head width, got {self.heads.d_head} "
@@ -120,10 +132,10 @@ class Attention(nn.Module):
         p = self.place(self.project(resid, norm))
         if watched(self.hook_attn_scores, self.hook_pattern):
             scores = self.hook_attn_scores(self.mixer.scores(p))
-            z = self.hook_pattern(self.mixer.weigh(scores, p)) @ values(p)
+            o = self.hook_pattern(self.mixer.weigh(scores, p)) @ self.mixer.values(p)
         else:
-            z = self.mixer.mix(p)
-        z = through(self.hook_z, z)
+            o = self.mixer.mix(p)
+        z = through(self.hook_z, self.mixer.readout(o, p))
         if watched(self.hook_result):
             return self.hook_result(torch.einsum("bhtd,hde->bthe", z, self.W_O)).sum(2)
         return self.mixer.merge(z)
@@ -154,8 +166,12 @@ class Attention(nn.Module):
 
         q = each(self.hook_q_input, self.W_O.shape[0])
         k, v = each(self.hook_k_input, self.n_groups), each(self.hook_v_input, self.n_groups)
-        # Extras (write strengths, decays) belong to the keys: they follow the key's copy.
-        extra = {name: pick([p.extra[name] for p in k]) for name in k[0].extra}
+        # Extras follow the copy of the side they belong to: write strengths and decays the key's,
+        # output gates and sink logits the query's.
+        copies, sides = {"q": q, "k": k, "v": v}, self.mixer.traits.side
+        extra = {
+            name: pick([p.extra[name] for p in copies[sides.get(name, "k")]]) for name in k[0].extra
+        }
         return Projected(
             pick([p.q for p in q]), pick([p.k for p in k]), pick([p.v for p in v]), extra
         )
@@ -163,12 +179,8 @@ class Attention(nn.Module):
     def place(self, p: Projected) -> Projected:
         """Give q and k their positions."""
         where = torch.arange(p.q.shape[2], device=p.q.device)
-        turn = self.positions.turn
-        return replace(
-            p,
-            q=through(self.hook_rot_q, turn(p.q, where, self.rope_base)),
-            k=through(self.hook_rot_k, turn(p.k, where, self.rope_base)),
-        )
+        p = self.mixer.place(p, where, partial(self.positions.turn, base=self.rope_base))
+        return replace(p, q=through(self.hook_rot_q, p.q), k=through(self.hook_rot_k, p.k))
 
 
 def through(tap: nn.Module, x: Float[Tensor, "B H T D"]) -> Float[Tensor, "B H T D"]:
@@ -177,8 +189,9 @@ def through(tap: nn.Module, x: Float[Tensor, "B H T D"]) -> Float[Tensor, "B H T
 
 
 def pick(copies: list[Tensor]) -> Tensor:
-    """Head i of copy i."""
-    return torch.stack([copy[:, i] for i, copy in enumerate(copies)], 1)
+    """Head i of copy i, for as many heads as the tensor has."""
+    n = min(len(copies), copies[0].shape[1])
+    return torch.stack([copy[:, i] for i, copy in enumerate(copies[:n])], 1)
 
 
 class Block(nn.Module):

@@ -1,16 +1,22 @@
 """What every attention variant offers: the matrix it applies, and a fast road to the same result.
 
 Shape letters, used in the whole repository:
-B batch, H query heads, G key/value heads, T queries, S keys, D head width, E model width.
+B batch, H query heads, G key/value heads, T queries, S keys, D key width, V value width,
+E model width, N heads of either kind.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
+
+# Gives q or k their positions, counted in tokens (fractions are allowed): rotation, or nothing.
+Turn = Callable[[Float[Tensor, "B N T D"], Num[Tensor, " T"]], Float[Tensor, "B N T D"]]
+# What a variant keeps between tokens when it decodes: a KV cache, or a recurrent state.
+State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +53,10 @@ class Projected:
 
     q: Float[Tensor, "B H T D"]
     k: Float[Tensor, "B G S D"]
-    v: Float[Tensor, "B G S D"]
-    # What only some variants need (write strength, decay, gates); the key names the tap.
-    extra: Mapping[str, Float[Tensor, "..."]] = field(default_factory=dict)
+    v: Float[Tensor, "B G S V"]
+    # What only some variants need (write strength, decay, gates), each [B, N, T, ...]; the key
+    # names the tap.
+    extra: Mapping[str, Float[Tensor, "B N T *rest"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,29 +67,56 @@ class Traits:
     nonnegative: bool  # no negative entry, so shares and entropies mean something
     exact: bool = True  # False: the matrix estimates another one (Performer)
     linear_in_v: bool = True  # A does not depend on v, so A can be read off by v = identity
-    sink_slot: bool = False  # 1 - row sum is a weight on a virtual key with value zero
-    logits: bool = False  # hook_attn_scores holds softmax logits: minus infinity masks a key
-    # Numbers kept per layer and sequence to decode token t, given the widths and t.
-    cache_elements: Callable[[HeadConfig, int], int]
+    sink_slot: bool = False  # 1 - row sum is a weight on a virtual key
+    logits: bool = False  # hook_attn_scores holds logits: minus infinity masks a key
+    rotary: bool = True  # composes with rotary positions; False: it has positions of its own
+    grouped: bool = True  # takes n_kv_heads < n_heads; False: its heads share keys in its own way
+    keys_per_token: int = 1  # columns of A per token: column s belongs to token s // keys_per_token
+    subquadratic: bool = False  # `mix` takes time that grows like T, not like T²
+    # Which extras go with the queries ("q"); all others go with the keys.
+    side: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one layer of a variant costs at given widths, as formulas that tests count after."""
+
+    parameters: int
+    # Multiplications and additions of matrix products (two each) in a forward pass over T tokens,
+    # T a multiple of 64, as torch's FlopCounterMode counts them: fused attention as the full T².
+    flops: Callable[[int], int]
+    cache: Callable[[int], int]  # numbers kept per sequence after t tokens
 
 
 @runtime_checkable
 class Mixer(Protocol):
     """One attention variant: pure maths, no hooks, no device names.
 
-    Law, tested for every registry entry in value and gradient:
-    `pattern(p) @ values(p) == mix(p)`, and `pattern` is zero above the diagonal.
+    Laws, tested for every registry entry in value and gradient: `pattern(p) @ values(p) ==
+    mix(p) ==` the outputs of `step`, one token after the other; no column later than its row.
     """
 
     traits: Traits
-    W_O: Float[Tensor, "H D E"]
+    W_O: Float[Tensor, "H V E"]
+
+    @property
+    def cost(self) -> Cost:
+        """Parameters, FLOPs and cache of this layer."""
+        ...
 
     def project(self, x: Float[Tensor, "B T E"]) -> Projected:
         """q, k, v and the variant's extras; positions are not applied yet."""
         ...
 
+    def place(self, p: Projected, where: Num[Tensor, " T"], turn: Turn) -> Projected:
+        """The same with positions: most variants turn q and k, some do what their paper says."""
+        ...
+
     def scores(self, p: Projected) -> Float[Tensor, "B H T S"]:
-        """The causally masked matrix before it is normalised (`hook_attn_scores`)."""
+        """The causally masked matrix before it is normalised (`hook_attn_scores`).
+
+        There may be more keys than queries: the last query stands at the last key.
+        """
         ...
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
@@ -93,25 +127,53 @@ class Mixer(Protocol):
         """The matrix, exactly as applied: `weigh(scores(p), p)`."""
         ...
 
-    def mix(self, p: Projected) -> Float[Tensor, "B H T D"]:
-        """The fast road: `pattern(p) @ values(p)` without building the matrix."""
+    def values(self, p: Projected) -> Float[Tensor, "B H S V"]:
+        """The values that the matrix multiplies, one row of keys per query head."""
         ...
 
-    def merge(self, z: Float[Tensor, "B H T D"]) -> Float[Tensor, "B T E"]:
-        """All that stands after A·v."""
+    def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
+        """The fast road: `pattern(p) @ values(p)` without building the matrix where it can."""
         ...
 
+    def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
+        """`mix` for one more token, given what was kept of those before it (None at the first)."""
+        ...
 
-def values(p: Projected) -> Float[Tensor, "B H S D"]:
-    """The values that the matrix multiplies, one row of keys per query head."""
-    return repeat_groups(p.v, p.q.shape[1])
+    def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
+        """Gates and norms between A·v and W_O; its result is `hook_z`."""
+        ...
+
+    def merge(self, z: Float[Tensor, "B H T V"]) -> Float[Tensor, "B T E"]:
+        """Write every head's z back to the residual stream through W_O."""
+        ...
 
 
 def repeat_groups(x: Float[Tensor, "B G *rest"], n_heads: int) -> Float[Tensor, "B H *rest"]:
     """Repeat key/value heads so that head h finds its group's copy at index h."""
+    if x.shape[1] == n_heads:
+        return x
     return x.repeat_interleave(n_heads // x.shape[1], dim=1)
 
 
 def causal_mask(n_queries: int, n_keys: int, device: torch.device) -> Bool[Tensor, "T S"]:
-    """True where key j may be read by query i, that is j <= i."""
-    return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril()
+    """True where a query may read a key; the last query stands at the last key."""
+    return lags(n_queries, n_keys, device) >= 0
+
+
+def lags(n_queries: int, n_keys: int, device: torch.device) -> Num[Tensor, "T S"]:
+    """How many tokens each key lies behind each query; the last query stands at the last key."""
+    rows = torch.arange(n_keys - n_queries, n_keys, device=device)
+    return rows[:, None] - torch.arange(n_keys, device=device)
+
+
+def cut(p: Projected, queries: slice, keys: slice, traits: Traits) -> Projected:
+    """Some queries and some keys of p, extras with the side they belong to."""
+    r = traits.keys_per_token
+    wide = slice(
+        None if keys.start is None else keys.start * r, None if keys.stop is None else keys.stop * r
+    )
+    extra = {
+        name: x[:, :, queries if traits.side.get(name) == "q" else keys]
+        for name, x in p.extra.items()
+    }
+    return replace(p, q=p.q[:, :, queries], k=p.k[:, :, wide], v=p.v[:, :, wide], extra=extra)
