@@ -1,10 +1,10 @@
-# Headlamp: run | test | lint | bench | load | verify | starters. Each sets up what it needs itself.
+# Headlamp: run | test | test-slow | lint | bench | load | verify | starters | table. Each sets up what it needs itself.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run setup dev test lint bench load verify starters chromium
+.PHONY: run setup dev test test-slow lint bench load verify starters table chromium
 
 run: setup  ## get the model once, then serve on http://127.0.0.1:8501
 	@$(PY) -m models.smollm2
@@ -18,14 +18,18 @@ test: dev chromium  ## everything that takes seconds; real-model and browser tes
 	@$(PY) -m models.smollm2 || echo "headlamp: tests of the real model will be skipped"
 	@$(PY) -m pytest
 
+test-slow: dev  ## what takes minutes: the RoPE base bound of long contexts
+	@$(PY) -m pytest -m slow
+
 lint: dev
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(VENV)/bin/lint-imports
 
-bench: dev  ## time from Run to the full grid, beside transformers' own eager pass
+bench: dev  ## Run to the full grid beside transformers' eager pass; every variant beside fused softmax
 	@$(PY) -m models.smollm2
 	@$(PY) -m benchmarks.grid
+	@$(PY) -m benchmarks.variants
 
 load: dev  ## server CPU of a warm rerun; 20 sessions at once changing heads
 	@$(PY) -m models.smollm2
@@ -38,6 +42,9 @@ verify: dev  ## probes on SmolLM2 beside the values in docs/verify.md
 starters: setup  ## compute the saved results of the starter prompts anew
 	@$(PY) -m models.smollm2
 	@$(PY) -m app.starters
+
+table: setup  ## write the table of variants in models/README.md from the registry
+	@$(PY) -m models.table
 
 chromium:  ## for the browser tests: Debian's where we may install it, else they are skipped
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \

@@ -85,7 +85,7 @@ def from_saved(stored: Saved, name: str) -> Scene:
     key = f"mosaic of starter {name} {stored.card.digest}"
     png = engine().cache.get(key)
     if png is None:
-        png = mosaic_png(stored.thumbs, not stored.card.nonnegative)
+        png = mosaic_png(stored.thumbs, not stored.card.reads_shares)
         engine().cache.put(key, png)
     return Scene(
         card=stored.card,
@@ -133,7 +133,7 @@ def mosaic_work(card: Card, reading: PromptReading) -> Work:
     return Work(
         key_of(card, "mosaic", reading.request),
         "Drawing thumbnails",
-        lambda e, p: mosaic_png(reading.thumbs, not card.nonnegative),
+        lambda e, p: mosaic_png(reading.thumbs, not card.reads_shares),
         urgent=True,
     )
 

@@ -8,6 +8,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning th
 
 from interp.registry import PROBES
 from interp.terminal import heads
+from interp.terminal_variants import side_by_side
+from models.registry import VARIANTS
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -24,13 +26,19 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     one.add_argument("--seed", type=int, default=0, help="of nulls and intervals")
     one.add_argument("--special", action="store_true", help="read <|control|> tokens in the prompt")
     one.add_argument("--json", action="store_true", help="print the whole Result as JSON")
+    side = commands.add_parser("variants", help="untrained attention variants side by side")
+    side.add_argument("names", nargs="+", choices=list(VARIANTS), metavar="name")
+    side.add_argument("--tokens", type=int, default=48, help="length of the random input")
+    side.add_argument("--seed", type=int, default=0, help="of weights and input")
+    side.add_argument("--json", action="store_true", help="print every Result as JSON")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str]) -> int:
     """Run the command; problems are one sentence on stderr and exit code 2."""
     try:
-        return heads(arguments(argv))
+        wanted = arguments(argv)
+        return {"heads": heads, "variants": side_by_side}[wanted.command](wanted)
     except ValueError as problem:
         print(f"headlamp: {problem}", file=sys.stderr)
         return 2

@@ -63,9 +63,9 @@ class MaskKey:
         return f"blocks.{self.layer}.attn.hook_attn_scores"
 
     def apply(self, value: Float[Tensor, "B H T S"]) -> Float[Tensor, "B H T S"]:
-        check_key(self.key, value.shape[-1])
+        check_key(self.key, value.shape[-2])
         value = value.clone()
-        value[:, self.head, self.key + 1 :, self.key] = -torch.inf
+        value[:, self.head, self.key + 1 :, columns(self.key, value)] = -torch.inf
         return value
 
 
@@ -82,9 +82,9 @@ class DropKey:
         return pattern_name(self.layer)
 
     def apply(self, value: Float[Tensor, "B H T S"]) -> Float[Tensor, "B H T S"]:
-        check_key(self.key, value.shape[-1])
+        check_key(self.key, value.shape[-2])
         value = value.clone()
-        value[:, self.head, self.key + 1 :, self.key] = 0
+        value[:, self.head, self.key + 1 :, columns(self.key, value)] = 0
         return value
 
 
@@ -159,6 +159,12 @@ def check_head(subject: Subject, layer: int, head: int) -> None:
             f"{card.name} has layers 0 to {card.n_layers - 1} and heads 0 to {card.n_heads - 1}; "
             f"there is no L{layer}H{head}"
         )
+
+
+def columns(key: int, matrix: Float[Tensor, "B H T S"]) -> slice:
+    """The columns of one token: several, for variants that write more than one key a token."""
+    each = matrix.shape[-1] // matrix.shape[-2]
+    return slice(key * each, (key + 1) * each)
 
 
 def check_key(key: int, n_keys: int) -> None:

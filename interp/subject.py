@@ -45,6 +45,8 @@ class Card:
     sink_slot: bool  # 1 - row sum is mass on a virtual key
     logits: bool  # hook_attn_scores holds softmax logits
     weights_sha256: str
+    exact: bool = True  # False: the patterns only estimate others (random features)
+    keys_per_token: int = 1  # columns of the variant's matrix per token; readers see their sum
     code_version: str = __version__
 
     @property
@@ -52,6 +54,11 @@ class Card:
         """16 hex digits that name weights, config and code; part of every Result and cache key."""
         names = {k: v for k, v in asdict(self).items() if k not in {"title", "device"}}
         return hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def reads_shares(self) -> bool:
+        """Entries are shares of attention as they stand: none negative, rows of at most 1."""
+        return self.nonnegative and (self.row_stochastic or self.sink_slot)
 
     @property
     def group_size(self) -> int:
@@ -123,6 +130,12 @@ class Subject(Protocol):
 def pattern_name(layer: int) -> str:
     """TransformerLens's name of a layer's attention matrix."""
     return f"blocks.{layer}.attn.hook_pattern"
+
+
+def by_token(pattern: Float[Tensor, "B H T S"]) -> Float[Tensor, "B H T T"]:
+    """The matrix with the columns of one token added up, where a variant has several per token."""
+    t, s = pattern.shape[-2:]
+    return pattern if s == t else pattern.unflatten(-1, (t, s // t)).sum(-1)
 
 
 def remember(kept: Kept, layer: int) -> Callable[[Any, tuple, dict], None]:

@@ -15,6 +15,7 @@ from transformer_lens import ActivationCache, HookedRootModule
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.hook_points import HookPoint
 
+from models.positions import scheme
 from models.transformer import Tap, Transformer
 
 
@@ -169,7 +170,7 @@ def lens_config(model: Transformer) -> TransformerBridgeConfig:
         normalization_type="RMS",
         uses_rms_norm=True,
         final_rms=True,
-        positional_embedding_type="rotary" if c.positions == "rotary" else "standard",
+        positional_embedding_type="rotary" if scheme(c.positions).rotary else "standard",
         default_prepend_bos=False,
         dtype=model.embed.W_E.dtype,
         device=str(model.embed.W_E.device),

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from models.attention.contract import HeadConfig, Mixer, Projected
-from models.positions import Scheme, scheme
+from models.positions import Rope, Scheme, scheme
 from models.registry import variant
 
 
@@ -32,36 +32,44 @@ class TransformerConfig:
     n_ctx: int = 512  # longest sequence
     positions: str = "rotary"  # a name in models.positions.SCHEMES
     rope_base: float = 10000.0  # of rotary positions
+    rope_factor: float = 1.0  # how many times the trained length positions shall reach
+    rope_trained: int | None = None  # tokens of a training sequence, where positions must know it
 
     def __post_init__(self) -> None:
         variant(self.variant)
-        scheme(self.positions)
+        placing = scheme(self.positions)
         for name in ("n_layers", "d_mlp", "vocab_size", "n_ctx"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         traits = variant(self.variant).traits
-        if not traits.rotary and self.positions == "rotary":
+        if not traits.rotary and placing.rotary:
             raise ValueError(
                 f"{self.variant} has positions of its own; choose positions='none' or 'learned' "
-                "instead of 'rotary'"
+                f"instead of {self.positions!r}"
             )
         if not traits.grouped and self.n_kv_heads != self.n_heads:
             raise ValueError(
                 f"{self.variant} shares keys in its own way; n_kv_heads={self.n_kv_heads} must be "
                 f"n_heads={self.n_heads}"
             )
-        if self.positions == "rotary" and self.heads.d_head % 2:
+        if placing.rotary and self.heads.d_head % 2:
             raise ValueError(
                 f"rotary positions need an even head width, got {self.heads.d_head} "
                 f"(d_model={self.d_model} over n_heads={self.n_heads})"
             )
+        placing.check(self.heads.d_head, self.rope)
 
     @property
     def heads(self) -> HeadConfig:
         """The widths that the attention variant needs."""
         return HeadConfig(d_model=self.d_model, n_heads=self.n_heads, n_kv_heads=self.n_kv_heads)
 
-    def to_dict(self) -> dict[str, str | int | float]:
+    @property
+    def rope(self) -> Rope:
+        """What rotary positions are told."""
+        return Rope(base=self.rope_base, factor=self.rope_factor, trained=self.rope_trained)
+
+    def to_dict(self) -> dict[str, str | int | float | None]:
         """The fields as plain values, for JSON."""
         return asdict(self)
 
@@ -109,9 +117,9 @@ class MLP(nn.Module):
 class Attention(nn.Module):
     """A mixer, its positions and its taps; per-head taps are [B, T, H, D] as in TransformerLens."""
 
-    def __init__(self, mixer: Mixer, positions: Scheme, rope_base: float) -> None:
+    def __init__(self, mixer: Mixer, positions: Scheme, rope: Rope) -> None:
         super().__init__()
-        self.mixer, self.positions, self.rope_base = mixer, positions, rope_base
+        self.mixer, self.positions, self.rope = mixer, positions, rope
         self.hook_q_input, self.hook_k_input, self.hook_v_input = Tap(), Tap(), Tap()
         self.hook_q, self.hook_k, self.hook_v = Tap(), Tap(), Tap()
         self.hook_rot_q, self.hook_rot_k = Tap(), Tap()
@@ -179,7 +187,8 @@ class Attention(nn.Module):
     def place(self, p: Projected) -> Projected:
         """Give q and k their positions."""
         where = torch.arange(p.q.shape[2], device=p.q.device)
-        p = self.mixer.place(p, where, partial(self.positions.turn, base=self.rope_base))
+        turn = partial(self.positions.turn, rope=self.rope, whole=where)
+        p = self.mixer.place(p, where, turn)
         return replace(p, q=through(self.hook_rot_q, p.q), k=through(self.hook_rot_k, p.k))
 
 
@@ -203,7 +212,7 @@ class Block(nn.Module):
         super().__init__()
         mixer = variant(config.variant).mixer(config.heads)
         self.ln1, self.ln2 = RMSNorm(config.d_model), RMSNorm(config.d_model)
-        self.attn = Attention(mixer, scheme(config.positions), config.rope_base)
+        self.attn = Attention(mixer, scheme(config.positions), config.rope)
         self.mlp = MLP(config.d_model, config.d_mlp)
         self.hook_resid_pre, self.hook_resid_mid, self.hook_resid_post = Tap(), Tap(), Tap()
         self.hook_attn_out, self.hook_mlp_in, self.hook_mlp_out = Tap(), Tap(), Tap()

@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from models.registry import VARIANTS
+from models.registry import VARIANTS, variant
 from models.transformer import Transformer, TransformerConfig
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -52,7 +52,8 @@ def build() -> Callable[..., Transformer]:
     """Make a tiny Transformer with the same weights each time; keywords are its config's fields."""
 
     def make(**fields: str | int | float) -> Transformer:
-        sizes = dict(d_model=24, n_heads=4, n_kv_heads=2, d_mlp=40, vocab_size=29, n_ctx=32)
+        sizes = dict(d_model=24, n_heads=4, d_mlp=40, vocab_size=29, n_ctx=32)
+        sizes |= suited(fields.get("variant", "softmax"))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(7)
             model = Transformer(TransformerConfig(**{**sizes, **fields}))
@@ -60,6 +61,30 @@ def build() -> Callable[..., Transformer]:
         return model.eval()
 
     return make
+
+
+def suited(name: str) -> dict[str, str | int]:
+    """Two groups and rotary positions where the variant takes them."""
+    traits = variant(name).traits
+    return {
+        "n_kv_heads": 2 if traits.grouped else 4,
+        "positions": "rotary" if traits.rotary else "none",
+    }
+
+
+# One for each way a variant is wired into the Transformer, for tests of that wiring: plain, with a
+# sink, with a gate between A·v and W_O, with widths of its own, normalised, with a recurrent extra.
+WIRED = ("softmax", "sink_logit", "gated", "mla", "linear", "delta")
+
+
+def one_per_traits() -> list[str]:
+    """The first variant of each set of traits, for tests of what stands on the traits alone."""
+    first: dict[tuple, str] = {}
+    for name, found in VARIANTS.items():
+        t = found.traits
+        rows = (t.row_stochastic, t.nonnegative, t.exact, t.sink_slot, t.logits)
+        first.setdefault((*rows, t.rotary, t.grouped, t.keys_per_token, bool(t.side)), name)
+    return list(first.values())
 
 
 def jitter_constants(model: Transformer) -> None:
@@ -72,6 +97,12 @@ def jitter_constants(model: Transformer) -> None:
 @pytest.fixture(params=VARIANTS)
 def variant_name(request: pytest.FixtureRequest) -> str:
     """Every variant of the registry in turn."""
+    return request.param
+
+
+@pytest.fixture(params=one_per_traits())
+def typical(request: pytest.FixtureRequest) -> str:
+    """One variant of each set of traits."""
     return request.param
 
 

@@ -81,7 +81,7 @@ def grid(scene: Scene, score: Score, selection: Selection, here: tuple[int, int]
         metric=score.title,
         unit=score.unit,
         captions=tables.captions(score),
-        signed=not scene.card.nonnegative,
+        signed=not scene.card.reads_shares,
         on_pick=lambda: picked(st.session_state["grid"].pick),
     )
 
@@ -116,7 +116,7 @@ def head_picture(scene: Scene, selection: Selection, here: tuple[int, int]) -> N
         pattern=pooled(pattern, stride),
         tokens=scene.tokens.labels,
         color_max=float(rest if selection.clipped else np.abs(pattern).max()),
-        signed=not scene.card.nonnegative,
+        signed=not scene.card.reads_shares,
         sink_slot=1 - pooled_rows(pattern.sum(1), stride) if scene.card.sink_slot else None,
         stride=stride,
         pinned=selection.pin,

@@ -100,5 +100,7 @@ def card(name: str, title: str, model: Transformer, trained: bool) -> Card:
         nonnegative=traits.nonnegative,
         sink_slot=traits.sink_slot,
         logits=traits.logits,
+        exact=traits.exact,
+        keys_per_token=traits.keys_per_token,
         weights_sha256=weights_digest(model),
     )

@@ -14,7 +14,7 @@ from interp.engine.job import Work
 from interp.measurements.prompt import PromptRequest
 from interp.probes.ablation import run_ablation
 from interp.registry import PROMPT, Measurement, probe
-from interp.subject import Card, Subject, pattern_name
+from interp.subject import Card, Subject, by_token, pattern_name
 
 SHORT = 256  # tokens: such a prompt is read between the forward passes of longer work
 
@@ -107,7 +107,9 @@ def pattern_work(card: Card, request: PromptRequest, layer: int, head: int) -> W
         found: list[np.ndarray] = []
 
         def look(pattern: Tensor) -> None:
-            found.append(pattern[0, head].float().cpu().numpy().copy())  # not the whole layer
+            found.append(
+                by_token(pattern)[0, head].float().cpu().numpy().copy()
+            )  # not the whole layer
 
         engine.shelf.get(card.name).replay(kept, layer, {pattern_name(layer): look})
         found[0].flags.writeable = False

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.progress import Progress
-from interp.subject import Kept, Subject, pattern_name
+from interp.subject import Kept, Subject, by_token, pattern_name
 
 # Tokens per forward pass: a pass is the time that urgent work may have to wait.
 TOKENS_AT_ONCE = 256
@@ -27,7 +27,7 @@ def reduce_layers(
 
     def watcher(layer: int) -> Callable[[Tensor], None]:
         def look(pattern: Tensor) -> None:
-            reduce(layer, pattern)
+            reduce(layer, by_token(pattern))
             progress.step(layer + 1, n_layers, note)
 
         return look

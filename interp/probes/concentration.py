@@ -196,8 +196,10 @@ def metric_score(
 
 
 def provenance(metric: Metric, card: Card) -> Provenance:
-    """Signed rows have no shares: entropy and the like then read |A| / Σ|A|, a proxy."""
-    if metric.needs_shares and not card.nonnegative:
+    """Rows that are no shares: entropy and the like then read |A| / Σ|A|, a proxy."""
+    if not card.exact:
+        return "estimator"
+    if metric.needs_shares and not card.reads_shares:
         return "proxy"
     return "derived" if metric.derived else "measured"
 

@@ -48,8 +48,10 @@ def score(
 
 
 def kind(card: Card, signed: Provenance = "proxy") -> Provenance:
-    """Provenance of a number that reads shares: a proxy where the matrix is signed."""
-    return "measured" if card.nonnegative else signed
+    """Provenance of a number that reads shares: a proxy where the matrix has none as it stands."""
+    if not card.exact:
+        return "estimator"
+    return "measured" if card.reads_shares else signed
 
 
 def each(controls: PromptControls | None) -> dict[str, Rows]:

@@ -33,7 +33,7 @@ def column_score(
     reading: PromptReading, controls: PromptControls | None, card: Card, column: int
 ) -> Score:
     """alpha_k of Gu et al.: mean weight on column k over the rows that see it."""
-    signed = not card.nonnegative
+    signed = not card.reads_shares
     length = len(reading.request.ids)
     return score(
         share(reading.rows, column, signed),
@@ -86,7 +86,7 @@ def slot_score(reading: PromptReading, controls: PromptControls | None, card: Ca
 
 
 def signed_score(reading: PromptReading, controls: PromptControls | None, card: Card) -> Score:
-    """The signed column mean, for matrices whose entries may be negative."""
+    """The column mean as applied, for matrices whose entries are no shares."""
     return score(
         reading.rows.first[..., 0].astype(np.float64),
         reading.request,
@@ -95,7 +95,7 @@ def signed_score(reading: PromptReading, controls: PromptControls | None, card: 
             for name, r in each(controls).items()
         ),
         key="sink_signed",
-        title="Signed weight on token 0",
+        title="Weight on token 0, as applied",
         unit="weight",
         low_end=-1.0,
         high_end=1.0,
@@ -135,7 +135,7 @@ def score_sinks(reading: PromptReading, controls: PromptControls | None, card: C
     extra = []
     if card.sink_slot:
         extra.append(slot_score(reading, controls, card))
-    if not card.nonnegative:
+    if not card.reads_shares:
         extra.append(signed_score(reading, controls, card))
     return Result(
         probe="sinks",

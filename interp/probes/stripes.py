@@ -4,6 +4,7 @@ import numpy as np
 
 from interp.measurements.repeats import RepeatsControls, RepeatsReading, StripePair, Stripes
 from interp.nulls import mean_interval
+from interp.probes.rows import kind
 from interp.result import Control, Figure, Result, Score
 from interp.subject import Card
 
@@ -33,9 +34,9 @@ def stripe_score(  # noqa: PLR0913
 ) -> Score:
     """Mean weight on a stripe over sequences, bootstrapped over sequences.
 
-    `signed` reads the matrix as applied where it has negative entries; else |A| / Σ|A| is read.
+    `signed` reads the matrix as applied where its entries are no shares; else |A| / Σ|A| is read.
     """
-    use_proxy = not card.nonnegative and not signed
+    use_proxy = not card.reads_shares and not signed
 
     def of(pair: StripePair) -> np.ndarray:
         return samples(pair.proxy if use_proxy else pair.raw, stripe)
@@ -56,11 +57,11 @@ def stripe_score(  # noqa: PLR0913
     value, low, high, n = mean_interval(of(reading.stripes), 1, reading.request.seed)
     return Score(
         key=key,
-        title=f"{title}, sign kept" if signed else title,
+        title=f"{title}, as applied" if signed else title,
         unit="weight" if signed else "share of attention",
         low_end=-1.0 if signed else 0.0,
         high_end=1.0,
-        provenance="proxy" if use_proxy else "measured",
+        provenance=kind(card) if not signed else "measured" if card.exact else "estimator",
         definition=definition,
         source=source,
         value=value,
@@ -76,9 +77,9 @@ def stripe_score(  # noqa: PLR0913
 
 
 def with_signed(build: object, card: Card, key: str) -> tuple[Score, ...]:
-    """The score, and for signed matrices the same stripe as applied."""
+    """The score, and where entries are no shares the same stripe as applied."""
     score = build(key=key, signed=False)
-    return (score,) if card.nonnegative else (score, build(key=f"{key}_signed", signed=True))
+    return (score,) if card.reads_shares else (score, build(key=f"{key}_signed", signed=True))
 
 
 def uniform_stripe(first: int, last: int) -> float:

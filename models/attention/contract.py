@@ -56,7 +56,7 @@ class Projected:
     v: Float[Tensor, "B G S V"]
     # What only some variants need (write strength, decay, gates), each [B, N, T, ...]; the key
     # names the tap.
-    extra: Mapping[str, Float[Tensor, "B N T *rest"]] = field(default_factory=dict)
+    extra: Mapping[str, Float[Tensor, "B N _ *rest"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

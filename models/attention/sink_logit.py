@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections
-from models.kernels.softmax import cached, dot, fused_with_sink, masked, softmax_with_sink
+from models.kernels.softmax import (
+    cached,
+    dot,
+    fused_with_sink,
+    masked,
+    sink_flops,
+    softmax_with_sink,
+)
 
 
 class SinkLogit(HeadMixer):
@@ -27,12 +34,9 @@ class SinkLogit(HeadMixer):
     @property
     def cost(self) -> Cost:
         c = self.config
-        pad = 8 - c.d_head % 8  # the fused road adds a coordinate, a key and a query
         return Cost(
             parameters=projections(c) + c.n_heads,
-            flops=lambda t: (
-                2 * t * projections(c) + 2 * c.n_heads * (t + 1) ** 2 * (2 * c.d_head + pad)
-            ),
+            flops=lambda t: 2 * t * projections(c) + sink_flops(t, c.n_heads, c.d_head, c.d_head),
             cache=lambda t: 2 * c.n_kv_heads * c.d_head * t,
         )
 

@@ -67,8 +67,17 @@ def fused_with_sink(
     unit = F.pad(k.new_ones(1), (d, pad - 1))
     first = F.pad(k.new_ones(1), (0, k.shape[-2]))
     k = F.pad(repeat_groups(k, h), (0, pad, 1, 0)) + first[:, None] * unit
-    v = F.pad(repeat_groups(v, h), (0, 0, 1, 0))
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)[..., 1:, :]
+    wide = max(0, d + pad - v.shape[-1])  # they also want values as wide as keys
+    z = F.scaled_dot_product_attention(
+        q, k, F.pad(repeat_groups(v, h), (0, wide, 1, 0)), is_causal=True, scale=scale
+    )
+    return z[..., 1:, : v.shape[-1]]
+
+
+def sink_flops(t: int, n_heads: int, d_key: int, d_value: int) -> int:
+    """Of `fused_with_sink` over t tokens: one key and query more, and a wider head."""
+    wide = d_key + 8 - d_key % 8
+    return 2 * n_heads * (t + 1) ** 2 * (wide + max(wide, d_value))
 
 
 def by_rows(

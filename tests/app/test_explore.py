@@ -10,6 +10,7 @@ from interp.prompts import MAX_BYTES
 from interp.registry import PROBES
 from models.registry import VARIANTS
 from tests.app.conftest import settle, texts
+from tests.conftest import one_per_traits
 
 TEXT = "one two three one two three and four"
 
@@ -24,20 +25,23 @@ def components(page) -> list[dict]:
     return found
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_fills_the_whole_page(open_page, variant):
+@pytest.mark.parametrize("variant", one_per_traits())
+def test_every_kind_of_variant_fills_the_whole_page(open_page, variant):
     page = settle(open_page(model=f"untrained-{variant}", text=TEXT))
     assert not page.exception and not page.error
     grid, view = components(page)
-    assert (grid["n_layers"], grid["n_heads"], grid["group_size"]) == (2, 8, 2)
+    traits = VARIANTS[variant].traits
+    group_size = 2 if traits.grouped else 1
+    assert (grid["n_layers"], grid["n_heads"], grid["group_size"]) == (2, 8, group_size)
     assert "".join(view["tokens"]) == TEXT.replace(" ", "·")
     metrics = page.selectbox(key="metric").options
     assert len(metrics) == len(set(metrics)), "a label that two metrics share opens the wrong one"
     table = page.table[0].value
-    assert set(table["kind"]) <= {"measured", "derived", "proxy"}
+    assert set(table["kind"]) <= {"measured", "derived", "proxy", "estimator"}
     assert not table["verdict"].eq("null on its way").any()
-    assert (view["sink"] is not None) == (variant == "sink_logit")
-    assert view["signed"] == (variant == "delta")
+    assert (view["sink"] is not None) == traits.sink_slot
+    shares = traits.nonnegative and (traits.row_stochastic or traits.sink_slot)
+    assert view["signed"] != shares
 
 
 def test_numbers_on_the_page_are_those_of_the_results(open_page):

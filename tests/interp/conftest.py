@@ -25,8 +25,8 @@ from interp.measurements.repeats import (
 )
 from interp.stats.naive import row_stats, thumbnail
 from interp.subject import Card, Kept, Subject
-from models.registry import VARIANTS
 from models.transformer import TransformerConfig
+from tests.conftest import one_per_traits, suited
 
 WORDS = "the cat sat on the mat, and the dog saw the cat sit there; "  # the tokenizer learns these
 LLAMA = LlamaConfig(
@@ -146,16 +146,16 @@ def own() -> Callable[..., Own]:
     """Make a tiny untrained Subject; keywords are its config's fields."""
 
     def make(variant: str = "softmax", seed: int = 0, **fields: str | int | float) -> Own:
-        sizes = dict(d_model=24, n_heads=4, n_kv_heads=2, d_mlp=40, vocab_size=256, n_ctx=64)
+        sizes = dict(d_model=24, n_heads=4, d_mlp=40, vocab_size=256, n_ctx=64) | suited(variant)
         config = TransformerConfig(variant=variant, **{**sizes, **fields})
         return untrained(f"tiny-{variant}", f"Tiny {variant}", config, seed)
 
     return make
 
 
-@pytest.fixture(params=list(VARIANTS))
+@pytest.fixture(params=one_per_traits())
 def subject(request: pytest.FixtureRequest, own: Callable[..., Own]) -> Own:
-    """A tiny subject of each variant."""
+    """A tiny subject of one variant of each set of traits."""
     return own(request.param)
 
 

@@ -1,5 +1,6 @@
-"""Every probe on every untrained model, end to end; and a new variant joins without a word more."""
+"""Every probe on every variant, end to end; and a new variant joins without a word more."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from interp.result import Result
 from interp.subject import Subject
 from models.attention.softmax import Softmax
 from models.registry import VARIANTS, Variant
+from tests.conftest import one_per_traits
 
 UNTRAINED = [name for name in MODELS if name.startswith("untrained-")]
 TEXT = "A bird sang; a bird flew."
@@ -32,10 +34,29 @@ def ask(subject: Subject, probe: str, seed: int = 0, text: str = TEXT) -> Result
     return PROBES[probe].run(subject, request, Silent())
 
 
-@pytest.fixture(scope="module", params=UNTRAINED)
+@pytest.fixture(scope="module", params=one_per_traits())
 def subject(request: pytest.FixtureRequest) -> Subject:
-    """Each untrained model, loaded once."""
-    return MODELS[request.param].load(quiet)
+    """The untrained model of one variant of each set of traits, loaded once."""
+    return MODELS[f"untrained-{request.param}"].load(quiet)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_answers_every_probe(name: str, own: Callable[..., Own]) -> None:
+    """Finite scores beside finite controls; proxies and estimators are called so."""
+    tiny = own(name)
+    for probe in PROBES:
+        result = ask(tiny, probe)
+        assert Result.from_json(result.to_json()).to_json() == result.to_json()
+        for score in result.scores:
+            assert np.isfinite(score.value).mean() > 0.5, (probe, score.key)
+            assert np.ptp(score.value[np.isfinite(score.value)]) > 0, (probe, score.key)
+            assert score.controls
+            if score.unit.startswith("share"):
+                found = score.value[np.isfinite(score.value)]
+                assert found.min() >= -1e-6 and found.max() <= 1 + 1e-6, (probe, score.key)
+                honest = "estimator" if not tiny.card.exact else "proxy"
+                if not tiny.card.reads_shares or not tiny.card.exact:
+                    assert score.provenance == honest or score.key == "sink_slot", score.key
 
 
 def test_every_variant_has_an_untrained_model() -> None:
@@ -134,8 +155,11 @@ class Cold(Softmax):
         return self.pattern(p) @ p.v.repeat_interleave(p.q.shape[1] // p.v.shape[1], 1)
 
 
+COLD = Variant(Cold, "Cold softmax", "nobody 2026", "closed form", 1.0)
+
+
 def test_a_new_variant_answers_every_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(VARIANTS, "cold", Variant(Cold, "Cold softmax", "nobody 2026"))
+    monkeypatch.setitem(VARIANTS, "cold", COLD)
     new: Own = untrained("untrained-cold", "Untrained: cold", small("cold"), seed=0)
     old = MODELS["untrained-softmax"].load(quiet)
     assert new.card.variant == "Cold softmax"
@@ -152,6 +176,6 @@ def test_a_new_variant_answers_every_probe(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_digest_tells_variants_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Same weights, other maths: another digest, or caches would serve the wrong numbers."""
-    monkeypatch.setitem(VARIANTS, "cold", Variant(Cold, "Cold softmax", "nobody 2026"))
+    monkeypatch.setitem(VARIANTS, "cold", COLD)
     new = untrained("untrained-softmax", "Untrained", small("cold"), seed=0)
     assert new.card.digest != MODELS["untrained-softmax"].load(quiet).card.digest

@@ -67,10 +67,12 @@ def projected(mixer: Mixer, x: Tensor, first: int = 0) -> Projected:
 def cases(draw: st.DrawFn, min_length: int = 1) -> Case:
     """Odd and even widths, grouped heads, and lengths on both sides of the chunk of 64."""
     edges = st.sampled_from([n for n in (1, 2, 63, 64, 65, 128, 129, 140) if n >= min_length])
+    groups, share = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     return Case(
-        draw(st.integers(1, 3)),
-        draw(st.integers(1, 3)),
-        draw(st.integers(1, 9)),
+        groups,
+        share,
+        # A residual stream one wide is no more than a sign to variants that normalise it.
+        draw(st.integers(2 if groups * share == 1 else 1, 9)),
         batch=draw(st.integers(1, 3)),
         length=draw(edges | st.integers(min_length, 140)),
         seed=draw(st.integers(0, 1000)),
@@ -255,15 +257,15 @@ def test_minus_infinity_removes_one_key(name: str, case: Case, data: st.DataObje
     """Nothing of it is left, and no other key loses by it."""
     mixer = case.mixer(name)
     p = projected(mixer, case.x())
-    key = data.draw(st.integers(1, case.length - 1))  # row 0 has no key but 0
+    key, r = data.draw(st.integers(1, case.length - 1)), mixer.traits.keys_per_token
+    mine = torch.arange(r * case.length) // r == key  # row 0 has no key but 0
     scores, before = mixer.scores(p), mixer.pattern(p)
-    assert before[..., key, key].abs().min() > 0
-    scores[..., key + 1 :, key] = -torch.inf
+    assert before[..., key, mine].abs().amax(-1).min() > 0
+    scores[..., key + 1 :, mine] = -torch.inf
     after = mixer.weigh(scores, p)
     assert after.isfinite().all()
-    assert not after[..., key + 1 :, key].any()
-    others = torch.arange(case.length) != key
-    assert (after - before)[..., others].min() >= -1e-12 or not mixer.traits.nonnegative
+    assert not after[..., key + 1 :, mine].any()
+    assert (after - before)[..., ~mine].min() >= -1e-12 or not mixer.traits.nonnegative
 
 
 @few

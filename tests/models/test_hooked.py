@@ -16,11 +16,11 @@ from transformer_lens.tools.analysis import direct_logit_attribution, logit_lens
 from transformers import PreTrainedTokenizerFast
 
 from models.hooked import HookedTransformer, as_hooked
-from models.registry import VARIANTS
 from models.transformer import Tap, Transformer
+from tests.conftest import WIRED, suited
 
 Build = Callable[..., Transformer]
-FORMS = [(name, 2, "rotary") for name in VARIANTS] + [
+FORMS = [(name, *suited(name).values()) for name in WIRED] + [
     ("softmax", 4, "rotary"),
     ("softmax", 1, "learned"),
     ("delta", 4, "none"),
@@ -250,7 +250,7 @@ def test_weights_are_shared_and_the_plain_model_stays_plain(
     before = tiny(tokens)
     loss = hooked(tokens, return_type="loss")
     loss.backward()
-    torch.optim.SGD(tiny.parameters(), lr=0.5).step()
+    torch.optim.SGD(tiny.parameters(), lr=0.05).step()
     after = hooked(tokens, return_type="loss")
     assert after < loss
     assert (tiny(tokens) - before).abs().max() > 1e-3

@@ -1,7 +1,7 @@
 """TransformerLens's patching tools on our models, against patches made with PyTorch's own hooks."""
 
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import torch
@@ -11,11 +11,12 @@ from transformer_lens.tools.analysis import attribution_patch
 from transformer_lens.tools.analysis.attribution_patching import Node
 
 from models.hooked import HookedTransformer, as_hooked
-from models.registry import VARIANTS
 from models.transformer import Transformer
+from tests.conftest import WIRED, suited
 
 Build = Callable[..., Transformer]
-FORMS = [(name, 2) for name in VARIANTS] + [("softmax", 4), ("delta", 4)]
+TYPICAL = [(name, suited(name)["n_kv_heads"]) for name in WIRED]
+FORMS = [*TYPICAL, ("softmax", 4), ("delta", 4)]
 PLACE = 3  # where the corrupted prompts differ from the clean ones
 
 
@@ -89,7 +90,7 @@ def test_a_clean_residual_at_the_corrupted_place_restores_everything(
     assert (found[1, PLACE:] - broken).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("plain", FORMS[: len(VARIANTS)], indirect=True, ids=str)
+@pytest.mark.parametrize("plain", TYPICAL, indirect=True, ids=str)
 def test_every_block_patch_is_the_patch_by_hand(
     plain: Transformer, tokens: Tensor, corrupted: Tensor
 ) -> None:
@@ -147,7 +148,7 @@ def test_head_patches_by_place(plain: Transformer, tokens: Tensor, corrupted: Te
     torch.testing.assert_close(found[0, 6, 2], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("plain", FORMS[: len(VARIANTS)], indirect=True, ids=str)
+@pytest.mark.parametrize("plain", TYPICAL, indirect=True, ids=str)
 def test_patching_a_run_into_itself_does_nothing(
     plain: Transformer, tokens: Tensor, corrupted: Tensor
 ) -> None:
@@ -178,14 +179,17 @@ def edge_by_hand(
         return out
 
     def put_extra(out: Tensor, name: str) -> Tensor:
-        out[:, head] = fresh.extra[name][:, head]
+        if head < out.shape[1]:  # some extras are shared by all heads
+            out[:, head] = fresh.extra[name][:, head]
         return out
 
-    if component == "k" and "beta" in fresh.extra:
-        with edited(model, "blocks.1.attn.hook_beta", lambda out: put_extra(out, "beta")):
-            with edited(model, "blocks.1.attn.hook_k", put):
-                return metric(model(corrupted))
-    with edited(model, f"blocks.1.attn.hook_{component}", put):
+    sides = block.attn.mixer.traits.side
+    with ExitStack() as hooks:
+        for name in fresh.extra:
+            if sides.get(name, "k") == component:
+                tap = f"blocks.1.attn.hook_{name}"
+                hooks.enter_context(edited(model, tap, lambda out, n=name: put_extra(out, n)))
+        hooks.enter_context(edited(model, f"blocks.1.attn.hook_{component}", put))
         return metric(model(corrupted))
 
 

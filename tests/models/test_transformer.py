@@ -194,7 +194,7 @@ def test_the_limits_themselves_are_accepted(positions: str, build: Build) -> Non
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        (dict(variant="flash"), "'flash'.*softmax, sink_logit, linear, delta"),
+        (dict(variant="flash"), "'flash'.*softmax, .*linear, .*delta"),
         (dict(d_model=30), "d_model=30 is not a multiple of n_heads=4"),
         (dict(n_heads=4, n_kv_heads=3), "n_heads=4 is not a multiple of n_kv_heads=3"),
         (dict(d_model=20), "even head width, got 5 .*d_model=20 over n_heads=4"),

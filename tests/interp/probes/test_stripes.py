@@ -136,7 +136,7 @@ def test_signed_matrices(hand: SimpleNamespace, probe: str) -> None:
     assert result.score(keys[0]).provenance == "proxy"
     signed = result.score(f"{keys[0]}_signed")
     assert (signed.provenance, signed.low_end, signed.uniform) == ("measured", -1.0, None)
-    assert signed.title.endswith("sign kept") and signed.title != result.scores[0].title
+    assert signed.title.endswith("as applied") and signed.title != result.scores[0].title
 
 
 def test_sequences_are_the_samples(hand: SimpleNamespace) -> None:

@@ -1,0 +1,43 @@
+"""QueryNorm, QNA (Su 2023, kexue 9859): A = softmax(q·k / ‖q‖), the control for KeyNorm.
+
+There is no 1/√D: ‖q‖ is about √D when training starts. No query can sharpen its row by its length.
+"""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from models.attention.contract import Cost, Projected, State, Traits
+from models.attention.heads import HeadMixer, projections
+from models.kernels.softmax import cached, dot, fused, masked
+
+
+class QueryNorm(HeadMixer):
+    """Softmax attention by queries of length 1."""
+
+    traits = Traits(row_stochastic=True, nonnegative=True, logits=True)
+
+    @property
+    def cost(self) -> Cost:
+        c = self.config
+        return Cost(
+            parameters=projections(c),
+            flops=lambda t: 2 * t * projections(c) + 4 * t * t * c.d_model,
+            cache=lambda t: 2 * c.n_kv_heads * c.d_head * t,
+        )
+
+    def project(self, x: Float[Tensor, "B T E"]) -> Projected:
+        q, k, v = self.heads.split(x)
+        return Projected(F.normalize(q, dim=-1), k, v)
+
+    def scores(self, p: Projected) -> Float[Tensor, "B H T S"]:
+        return masked(dot(p.q, p.k, scale=1.0))
+
+    def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
+        return scores.softmax(-1)
+
+    def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
+        return fused(p.q, p.k, p.v, scale=1.0)
+
+    def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
+        return cached(self, p, state)
