@@ -16,7 +16,8 @@ dev: $(VENV)/dev.done
 
 test: dev chromium  ## everything that takes seconds; real-model and browser tests where they can run
 	@$(PY) -m models.smollm2 || echo "headlamp: tests of the real model will be skipped"
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n auto tests/models
+	@$(PY) -m pytest --ignore tests/models
 
 test-slow: dev  ## what takes minutes: the RoPE base bound of long contexts
 	@$(PY) -m pytest -m slow

@@ -32,7 +32,7 @@ class Score:
     key: str  # "sink"; stable, used in URLs
     title: str
     unit: str
-    low_end: float  # range of possible values, for colour scales
+    low_end: float | None  # range of possible values; None: there is no such end
     high_end: float | None
     provenance: Provenance
     definition: str

@@ -62,7 +62,7 @@ def test_one_file_and_one_line_get_every_law_probe_and_page(tmp_path: Path) -> N
         "tests/app/test_explore.py",
     )
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", *suites, "-k", "tepid", "-v", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", *suites, "-k", "tepid", "-vv", "-p", "no:cacheprovider"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,

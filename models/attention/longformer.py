@@ -2,8 +2,8 @@
 
 G is the first g tokens. A row outside G reads keys j with i - j <= w/2 or j in G, by q, k, v; a row
 of G reads all before it by projections of its own, q_g, k_g, v_g. Hence two columns per token, one
-local and one global: each row uses one kind. Theirs looks ahead as well; a row here is theirs for
-the last token of its prefix.
+local and one global: each row uses one kind. Theirs looks ahead as well, as `both_ways` does; a row
+here is theirs for the last token of its prefix.
 """
 
 from dataclasses import replace
@@ -75,6 +75,16 @@ class Longformer(HeadMixer):
         whole = masked(dot(p.extra["q_global"], k_global))
         local = local.masked_fill(~outside, -torch.inf)
         return torch.stack([local, whole.masked_fill(outside, -torch.inf)], -1).flatten(-2)
+
+    def both_ways(self, p: Projected) -> Float[Tensor, "B H T S"]:
+        """The paper's own matrix, which also looks ahead: w/2 to either side, all rows see G."""
+        k, k_global = apart(p.k)
+        rows, keys = places(p.q.shape[2], k.shape[2], p.q.device)
+        allowed = ((rows - keys).abs() < self.reach) | (keys < self.n_global)
+        outside = rows >= self.n_global
+        local = dot(p.q, k).masked_fill(~(allowed & outside), -torch.inf)
+        whole = dot(p.extra["q_global"], k_global).masked_fill(outside, -torch.inf)
+        return torch.stack([local, whole], -1).flatten(-2).softmax(-1)
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
         return scores.softmax(-1)

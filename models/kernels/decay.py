@@ -106,9 +106,10 @@ def by_chunks(
     """Reads from the memory before each chunk, and within it by the scores `near`."""
     writes = k.mT @ v
     memory, before = torch.zeros_like(writes[:, :, 0]), []
-    for c in range(writes.shape[2]):
+    # unbind, because the gradient of one index is as large as the whole: time would grow like T².
+    for keeps, written in zip(kept.unbind(2), writes.unbind(2), strict=True):
         before.append(memory)
-        memory = kept[:, :, c] * memory + writes[:, :, c]
+        memory = keeps * memory + written
     return (q @ torch.stack(before, 2) + near @ v).flatten(2, 3)
 
 

@@ -9,12 +9,35 @@ from torch import Tensor
 
 from interp.adapters.own import Own
 from interp.capture import Ablate, DropKey, MaskKey, Patch, capture
-from interp.subject import Refused, pattern_name
+from interp.subject import Refused, by_token, pattern_name
 
 TOKENS = torch.tensor([[72, 101, 108, 108, 111, 32, 72, 101, 108], [9, 8, 7, 6, 5, 4, 3, 2, 1]])
 LAYER, HEAD, KEY = 1, 2, 3
 SCORES, Z, V = (f"blocks.{LAYER}.attn.hook_{name}" for name in ("attn_scores", "z", "v"))
 PATTERN = pattern_name(LAYER)
+
+
+SQUARE = ("softmax", "sink_logit", "linear", "delta")  # one column a token, z = A·v as it is
+
+
+@pytest.fixture(params=SQUARE)
+def subject(request: pytest.FixtureRequest, own: Callable[..., Own]) -> Own:
+    """A tiny subject whose z can be worked out from its pattern and values."""
+    return own(request.param)
+
+
+@pytest.mark.parametrize("name", ["longformer", "delta_product"])
+def test_a_dropped_key_takes_all_its_columns(name: str, own: Callable[..., Own]) -> None:
+    """Two columns a token: both go, for later queries, and no other does."""
+    subject = own(name)
+    found = clean(subject, PATTERN)[1][PATTERN]
+    edited = capture(subject, TOKENS, [PATTERN], [DropKey(LAYER, HEAD, KEY)]).activations[PATTERN]
+    mine = torch.arange(found.shape[-1]) // 2 == KEY
+    assert found.shape[-1] == 2 * TOKENS.shape[1]
+    assert not edited[:, HEAD, KEY + 1 :, mine].any() and found[:, HEAD, KEY + 1 :, mine].any()
+    assert torch.equal(edited[:, HEAD, :, ~mine], found[:, HEAD, :, ~mine])
+    assert torch.equal(edited[:, HEAD, : KEY + 1], found[:, HEAD, : KEY + 1])
+    assert torch.equal(by_token(found), found.unflatten(-1, (-1, 2)).sum(-1))
 
 
 def clean(subject: Own, *names: str) -> tuple[Tensor, dict[str, Tensor]]:

@@ -193,7 +193,8 @@ def test_every_interval_is_ordered_and_every_n_counted(results: dict[str, Result
                 assert (values.low <= values.value + slack).all()
                 assert (values.value <= values.high + slack).all()
                 high_end = np.inf if found.high_end is None else found.high_end
-                assert (values.value >= found.low_end - 1e-6).all()
+                low_end = -np.inf if found.low_end is None else found.low_end
+                assert (values.value >= low_end - 1e-6).all()
                 assert (values.value <= high_end + 1e-6).all()
         for figure in result.figures:
             assert figure.low <= figure.value <= figure.high and figure.n > 1

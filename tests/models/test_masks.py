@@ -26,7 +26,7 @@ from models.attention.window import Window
 from models.positions import rotate
 from models.registry import variant
 from tests.models.references import repeated, sequence_first
-from tests.models.references.masks import VISIBLE, mask_mod
+from tests.models.references.masks import VISIBLE, longformer_self_attention, mask_mod
 
 HEADS = HeadConfig(d_model=24, n_heads=4, n_kv_heads=2)
 
@@ -237,3 +237,25 @@ def test_block_sparse_takes_any_table() -> None:
 def test_impossible_sizes_are_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
+
+
+@pytest.mark.parametrize("length", [64, 128])
+def test_longformer_both_ways_is_transformers(length: int) -> None:
+    """Bidirectional, global rows included: the whole sequence at once, no prefixes."""
+    mixer = Longformer(HEADS).double()
+    x = inputs(length)
+    p = mixer.project(x)
+    kind = torch.zeros(x.shape[:2])
+    kind[:, : mixer.n_global] = 10000
+    theirs = longformer_self_attention(mixer, x.shape[-1], HEADS.n_heads)(
+        x,
+        attention_mask=kind,
+        is_index_masked=kind < 0,
+        is_index_global_attn=kind > 0,
+        is_global_attn=True,
+    )[0]
+    a = mixer.both_ways(p)
+    ours = (a @ mixer.values(p)).transpose(1, 2).flatten(2)
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()  # their softmax is float32
+    ahead = a.unflatten(-1, (length, 2)).sum(-1).triu(1)
+    assert ahead[..., 10, 20].min() > 0 and not ahead[..., 10, 60].any()

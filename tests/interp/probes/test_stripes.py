@@ -135,7 +135,7 @@ def test_signed_matrices(hand: SimpleNamespace, probe: str) -> None:
         assert result.score(key).value.item() == pytest.approx(np.mean(per_sequence), abs=1e-6)
     assert result.score(keys[0]).provenance == "proxy"
     signed = result.score(f"{keys[0]}_signed")
-    assert (signed.provenance, signed.low_end, signed.uniform) == ("measured", -1.0, None)
+    assert (signed.provenance, signed.low_end, signed.uniform) == ("measured", None, None)
     assert signed.title.endswith("as applied") and signed.title != result.scores[0].title
 
 

@@ -11,7 +11,9 @@ from fla.ops.gated_delta_rule.naive import naive_recurrent_gated_delta_rule
 from fla.ops.generalized_delta_rule.dplr.naive import dplr_recurrence
 from fla.ops.kda.naive import naive_recurrent_kda
 from fla.ops.mesa_net.naive import naive_mesa_net_exact
-from torch import Tensor
+from fla.ops.rwkv7.fused_k_update import k_update_ref
+from fla.ops.rwkv7.gate_output_correction import gate_output_correction_ref
+from torch import Tensor, nn
 
 from models.attention.contract import Mixer, Projected
 from tests.models.references import Reference, each, repeated, sequence_first
@@ -63,6 +65,37 @@ def rwkv7(mixer: Mixer, p: Projected) -> Tensor:
     return dplr_recurrence(q * q.shape[-1] ** 0.5, k, v, -removal, removal * rate, g)[0]
 
 
+def low_rank(x: Tensor, mixer: Mixer, name: str, activation: nn.Module) -> Tensor:
+    """fla's two-layer projection with our weights, [B, T, N, D]; a bias where we have one."""
+    low, high = getattr(mixer, f"W_{name}_low"), getattr(mixer, f"W_{name}")
+    bias = getattr(mixer, f"b_{name}", torch.zeros(high.shape[0], high.shape[-1]))
+    out = F.linear(activation(x @ low), high.transpose(1, 2).flatten(0, 1), bias.flatten().to(x))
+    return out.unflatten(-1, (high.shape[0], -1))
+
+
+def rwkv7_layer(mixer: Mixer, x: Tensor) -> Tensor:
+    """The steps of fla's RWKV-7 layer with its own PyTorch parts, without its shift of tokens."""
+    (b, t, e), (h, _, d) = x.shape, mixer.heads.W_Q.shape
+    share = h // mixer.heads.W_K.shape[0]
+    r, k, v = (
+        torch.einsum("bte,ned->btnd", x, w)
+        for w in (mixer.heads.W_Q, mixer.heads.W_K, mixer.heads.W_V)
+    )
+    w = -0.6065306597126334 * low_rank(x, mixer, "decay", nn.Tanh()).sigmoid()
+    a = low_rank(x, mixer, "rate", nn.Identity()).sigmoid()
+    g = low_rank(x, mixer, "gate", nn.Sigmoid()).flatten(2)
+    kk = F.normalize(k * mixer.removal, dim=-1)
+    k = k_update_ref(k, a, mixer.replacement)
+    w, a, kk, k, v = (y.repeat_interleave(share, 2) for y in (w, a, kk, k, v))
+    heads_first = [y.transpose(1, 2).float() for y in (r * d**0.5, k, v, -kk, kk * a, w)]
+    o = dplr_recurrence(*heads_first)[0].transpose(1, 2).to(x)
+    o = F.group_norm(
+        o.reshape(b * t, e), h, mixer.gain.flatten(), mixer.shift.flatten(), eps=d * 1e-5
+    )
+    z = gate_output_correction_ref(o.view(b, t, e), r, k, mixer.bonus, v, g)
+    return z @ mixer.W_O.flatten(0, 1)
+
+
 def mesa(mixer: Mixer, p: Projected) -> Tensor:
     """fla's exact MesaNet, one linear system per token."""
     q, k, v = sequence_first(*repeated(p))
@@ -86,6 +119,6 @@ REFERENCES = {
     "comba": with_matrix(comba),
     "delta_product": with_matrix(delta_product),
     "kda": with_matrix(kda),
-    "rwkv7": with_matrix(rwkv7),
+    "rwkv7": replace(with_matrix(rwkv7), layer=rwkv7_layer),
     "mesa": Reference(mix=mesa),  # it takes values of the keys' width only
 }
