@@ -16,7 +16,7 @@ def lines(
     log: bool = False,
     log_x: bool = False,
     zero: bool = True,
-    height: int = 260,
+    height: int = 220,
 ) -> alt.Chart:
     """One line per series over the same x; NaN leaves a gap.
 
@@ -33,7 +33,6 @@ def lines(
     log_x = log or log_x
     scale = alt.Scale(type="log", base=2) if log_x else alt.Scale(zero=False, nice=False)
     y_scale = alt.Scale(type="log") if log else alt.Scale(zero=zero)
-    pick = alt.selection_point(fields=["name"], bind="legend")
     return (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=14) if log else False)
@@ -41,14 +40,12 @@ def lines(
             x=alt.X("x:Q", title=x_title, scale=scale, axis=alt.Axis(format=",d", tickCount=5)),
             y=alt.Y("y:Q", title=y_title, scale=y_scale, axis=alt.Axis(format="~s", tickCount=6)),
             color=alt.Color("name:N", title=None, sort=list(series)),
-            opacity=alt.condition(pick, alt.value(1.0), alt.value(0.15)),
             tooltip=[
                 alt.Tooltip("name:N", title="line"),
                 alt.Tooltip("x:Q", title=x_title, format=",.6~g"),
                 alt.Tooltip("y:Q", title=y_title, format=",.4~g"),
             ],
         )
-        .add_params(pick)
-        .properties(height=height)
-        .configure_legend(orient="bottom", columns=3, labelLimit=110)
+        .properties(height=height + 20 * -(-len(series) // 2))
+        .configure_legend(orient="bottom", columns=2, labelLimit=130)
     )

@@ -170,7 +170,7 @@ def array(x: Tensor) -> np.ndarray:
 def result(name: str, request: VariantsRequest, stats: list[RowStats], error: float) -> Result:
     """Row sum, S and n_eff of every head over all draws, and the proof that A·v is the mix."""
     visible = np.arange(FIRST_ROW, request.length) + 1.0
-    signed = not variant(name).traits.nonnegative
+    signed, exact = not variant(name).traits.nonnegative, variant(name).traits.exact
     absolute = " of |a|, because entries are signed" if signed else ""
     what = (
         ("row_sum", "Row sum", "weight", lambda s: s.row_sum, "Σ_j a_ij.", 1.0),
@@ -184,7 +184,7 @@ def result(name: str, request: VariantsRequest, stats: list[RowStats], error: fl
             float(visible.mean()),
         ),
     )  # fmt: skip
-    scores = tuple(score(key, title, unit, of, words, uniform, request, stats)
+    scores = tuple(score(key, title, unit, of, words, uniform, request, stats, exact)
                    for key, title, unit, of, words, uniform in what)  # fmt: skip
     names = json.dumps([name, asdict(request)])
     mixer, _, _ = layer(name, request.seed, request.length)
@@ -195,7 +195,7 @@ def result(name: str, request: VariantsRequest, stats: list[RowStats], error: fl
         device=device_words(),
         request={"seed": request.seed, "length": request.length, "draws": DRAWS},
         scores=scores,
-        figures=(proof(error, request), over_heads(request, stats)),
+        figures=(proof(error, request), over_heads(request, stats, exact)),
         notes=(
             "Untrained weights on random input: what a head of this variant does by construction, "
             "and so a null for trained ones.",
@@ -212,19 +212,21 @@ def score(
     uniform: float,
     request: VariantsRequest,
     stats: list[RowStats],
+    exact: bool,
 ) -> Score:
     """One number per head: the mean over rows of each draw, its interval over draws."""
     rows = np.stack([of(s)[0].numpy() for s in stats], -1)[:, FIRST_ROW:]
     with np.errstate(invalid="ignore"):
         samples = np.nanmean(rows, 1)[None]
     value, low, high, n = mean_interval(samples, 1, request.seed)
+    kind = "measured" if key == "row_sum" else "derived"
     return Score(
         key=key,
         title=title,
         unit=unit,
         low_end=0.0,
         high_end=None,
-        provenance="measured" if key == "row_sum" else "derived",
+        provenance=kind if exact else "estimator",
         definition=f"{words} Mean over rows from {FIRST_ROW} on.",
         source="Su 2023, kexue.fm/archives/9889" if key != "row_sum" else "models/README.md",
         value=value,
@@ -237,7 +239,7 @@ def score(
     )
 
 
-def over_heads(request: VariantsRequest, stats: list[RowStats]) -> Figure:
+def over_heads(request: VariantsRequest, stats: list[RowStats], exact: bool) -> Figure:
     """Effective keys of the whole layer: the mean over rows and heads of each draw."""
     rows = np.stack([effective(s)[0].numpy() for s in stats], -1)[:, FIRST_ROW:]
     value, low, high, n = mean_interval(np.nanmean(rows, (0, 1))[None, None], 1, request.seed)
@@ -245,7 +247,7 @@ def over_heads(request: VariantsRequest, stats: list[RowStats]) -> Figure:
         key="effective",
         title="Effective keys, all heads",
         unit="keys",
-        provenance="derived",
+        provenance="derived" if exact else "estimator",
         definition=f"Mean of (Σ|a|)² / Σa² over heads and over rows from {FIRST_ROW} on.",
         value=float(value[0, 0]),
         low=float(low[0, 0]),

@@ -69,3 +69,9 @@ def test_make_targets_in_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.M)):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_the_table_of_growth_names_variants_that_exist():
+    text = (ROOT / "docs/variants.md").read_text()
+    named = set(re.findall(r"^\| `(\w+)` \|", text, re.M))
+    assert named <= set(VARIANTS) and len(named) >= 60

@@ -128,6 +128,7 @@ function placeRanked({ order }, width) {
 
 function draw(grid) {
   const { canvas, header, cells, side, box } = grid;
+  if (!cells.length) return; // the box has no width yet, as when another page takes its place
   const height = Math.min(grid.height, MAX_HEIGHT);
   const ctx = fitCanvas(canvas, grid.width, height);
   const theme = themeOf(box);

@@ -108,7 +108,6 @@ def picture(report: rope.CurveReport) -> None:
         x_title="distance m (tokens)",
         y_title="f(m), sum of cosines",
         log_x=True,
-        height=280,
     )
     st.altair_chart(chart, width="stretch")
     st.caption(

@@ -159,12 +159,20 @@ def numbers(reports: Sequence[Report], head: int) -> None:
             "variant": report.title,
             **{f"{s.title} ({s.unit})": words(s, head) for s in report.result.scores},
             "n": f"{report.result.scores[0].n[0, head]}",
+            "kind": ", ".join(dict.fromkeys(s.provenance for s in report.result.scores)),
         }
         for report in reports
     ]
     first = reports[0].result
     uniform = {f"{s.title} ({s.unit})": number(s.uniform) for s in first.scores}
-    table.append({"variant": "uniform causal attention (closed form)", **uniform, "n": "–"})
+    table.append(
+        {
+            "variant": "uniform causal attention (closed form)",
+            **uniform,
+            "n": "–",
+            "kind": "derived",
+        }
+    )
     st.markdown(f"##### What H{head} measures")
     st.table(pd.DataFrame(table).set_index("variant"))
     kinds = "; ".join(f"{s.title}: {s.provenance}, {s.definition}" for s in first.scores)

@@ -7,15 +7,19 @@ never the negative of one, so nothing overflows however strong the decay. They a
 key to query and not taken as differences of long running sums, so nothing cancels either.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from models.attention.contract import State, causal_mask, repeat_groups
 from models.kernels.linear import chunks
 
 SUB = 16  # rows that vector decays handle at once: they compare SUB x SUB pairs channel by channel
+BLOCK = 256  # tokens whose pairs the vector decay holds at once, a multiple of SUB
 
 
 def decay_matrix(g: Float[Tensor, "*n T"]) -> Float[Tensor, "*n T T"]:
@@ -57,7 +61,13 @@ def vector_decay_mix(
 ) -> Float[Tensor, "B H T V"]:
     """vector_decay_scores(q, k, g) v."""
     v = chunks(repeat_groups(v, q.shape[1]), SUB)
-    since, until, kept, near = vector_chunks(q, k, g)
+    # Products of all pairs of a chunk, feature by feature, are large: a block of them at a time,
+    # computed again in the backward pass.
+    run = vector_chunks
+    if torch.is_grad_enabled():
+        run = partial(checkpoint, vector_chunks, use_reentrant=False, preserve_rng_state=False)
+    blocks = [run(*part) for part in zip(*(x.split(BLOCK, 2) for x in (q, k, g)), strict=True)]
+    since, until, kept, near = (torch.cat(part, 2) for part in zip(*blocks, strict=True))
     return by_chunks(since, until, v, kept.mT, near)[:, :, : q.shape[2]]
 
 

@@ -45,6 +45,8 @@ def test_every_variant_shows_its_matrix_and_its_proof(names: str) -> None:
         "uniform causal attention (closed form)"
     ]
     for title, name in zip(table.index, chosen, strict=False):
+        exact = VARIANTS[name].traits.exact
+        assert table.loc[title, "kind"] == ("measured, derived" if exact else "estimator")
         if VARIANTS[name].traits.row_stochastic:
             assert table.loc[title, "Row sum (weight)"] == "1.00 [1.00, 1.00]"
 

@@ -16,9 +16,10 @@ def settled(page: Page, seconds: float = 60) -> Page:
 
 def open_by_menu(visit, name: str) -> Page:
     """The page as a visitor gets there: from Explore, by its link on top."""
-    page = visit("?starter=sink")
+    page = settled(visit("?starter=sink"))
+    page.wait_for_selector("[data-testid=head-view]", timeout=60000)
     page.get_by_role("link", name=name).click()
-    page.wait_for_url(re.compile(name.lower()))
+    page.wait_for_url(re.compile(f"/{name.lower()}"), wait_until="commit")
     return settled(page)
 
 
@@ -36,7 +37,7 @@ def test_choose_variants_hover_a_matrix_and_share(visit):
     expect(view.get_by_test_id("head-view-title")).to_have_text("delta H0")
     view.get_by_test_id("token-chip").nth(7).hover()
     expect(view.get_by_test_id("head-view-summary")).to_contain_text("7")
-    page.get_by_role("radio", name="H3").click()
+    page.get_by_test_id("stButtonGroup").get_by_text("H3", exact=True).click()
     expect(views.last.get_by_test_id("head-view-title")).to_have_text("delta H3", timeout=20000)
     again = settled(visit(page.url.split("/", 3)[3]))
     expect(again.get_by_test_id("head-view")).to_have_count(4, timeout=20000)
@@ -46,7 +47,7 @@ def test_choose_variants_hover_a_matrix_and_share(visit):
 def test_a_base_gives_a_reach_and_a_link(visit):
     page = open_by_menu(visit, "RoPE")
     expect(page.get_by_text("serves 1,707 tokens")).to_be_visible(timeout=20000)
-    field = page.get_by_label("RoPE base")
+    field = page.get_by_label("RoPE base", exact=True)
     field.fill("500000")
     field.press("Enter")
     expect(page.get_by_text("Base 500,000 at head width 128")).to_be_visible(timeout=20000)
