@@ -16,7 +16,8 @@ from interp.progress import Progress
 from interp.result import Figure, Result, Score
 from interp.stats.naive import RowStats, row_stats
 from interp.subject import Refused, by_token
-from models.attention.contract import Mixer, Projected
+from interp.variant_figures import effective, miss, over_heads, proof, spread
+from models.attention.contract import Estimator, Mixer, Projected
 from models.device import device_words
 from models.digest import weights_digest
 from models.positions import rotate
@@ -120,14 +121,17 @@ def layer(name: str, seed: int, length: int) -> tuple[Mixer, Projected, Tensor]:
 def report(name: str, request: VariantsRequest) -> Report:
     """One variant: the chosen seed in full, and the means of all draws."""
     made = variant(name)
-    found, errors = [], []
+    found, errors, misses = [], [], []
     for draw in range(DRAWS):
         mixer, p, _ = layer(name, request.seed + draw, request.length)
         pattern, mix = mixer.pattern(p), mixer.mix(p)
         errors.append(float((pattern @ mixer.values(p) - mix).abs().max() / mix.abs().max()))
         found.append(by_token(pattern))
+        if isinstance(mixer, Estimator):
+            misses.append(mixer.relative_error(p).mean())
     stats = [row_stats(pattern) for pattern in found]
     first, costs = stats[0], mixer.cost
+    figures = (proof(max(errors), DRAWS, request.length), *miss(misses, request.seed))
     return Report(
         name=name,
         title=made.title,
@@ -135,7 +139,7 @@ def report(name: str, request: VariantsRequest) -> Report:
         error=made.error,
         columns=made.traits.keys_per_token,
         nonnegative=made.traits.nonnegative,
-        result=result(name, request, stats, max(errors)),
+        result=result(name, request, stats, figures),
         pattern=array(found[0][0]),
         row_sum=array(first.row_sum[0]),
         spread=array(spread(first)[0]),
@@ -149,17 +153,6 @@ def report(name: str, request: VariantsRequest) -> Report:
     )
 
 
-def effective(stats: RowStats) -> Float[Tensor, "B H T"]:
-    """n_eff = (Σ|a|)² / Σa²; NaN for a row of zeros."""
-    return stats.mass.square() / stats.square
-
-
-def spread(stats: RowStats) -> Float[Tensor, "B H T"]:
-    """S(a) = E|a| / √E[a²] over the keys a row can see."""
-    visible = torch.arange(1, stats.mass.shape[-1] + 1, dtype=stats.mass.dtype)
-    return (effective(stats) / visible).sqrt()
-
-
 def array(x: Tensor) -> np.ndarray:
     """A float64 array that nobody can write to."""
     found = x.numpy().copy()
@@ -167,8 +160,10 @@ def array(x: Tensor) -> np.ndarray:
     return found
 
 
-def result(name: str, request: VariantsRequest, stats: list[RowStats], error: float) -> Result:
-    """Row sum, S and n_eff of every head over all draws, and the proof that A·v is the mix."""
+def result(
+    name: str, request: VariantsRequest, stats: list[RowStats], figures: tuple[Figure, ...]
+) -> Result:
+    """Row sum, S and n_eff of every head over all draws; the proof, and what an estimate misses."""
     visible = np.arange(FIRST_ROW, request.length) + 1.0
     signed, exact = not variant(name).traits.nonnegative, variant(name).traits.exact
     absolute = " of |a|, because entries are signed" if signed else ""
@@ -195,7 +190,7 @@ def result(name: str, request: VariantsRequest, stats: list[RowStats], error: fl
         device=device_words(),
         request={"seed": request.seed, "length": request.length, "draws": DRAWS},
         scores=scores,
-        figures=(proof(error, request), over_heads(request, stats, exact)),
+        figures=(figures[0], over_heads(stats, exact, request.seed), *figures[1:]),
         notes=(
             "Untrained weights on random input: what a head of this variant does by construction, "
             "and so a null for trained ones.",
@@ -236,44 +231,4 @@ def score(
         n_of="draws of weights and input (bootstrap over draws)",
         uniform=uniform,
         controls=(),
-    )
-
-
-def over_heads(request: VariantsRequest, stats: list[RowStats], exact: bool) -> Figure:
-    """Effective keys of the whole layer: the mean over rows and heads of each draw."""
-    rows = np.stack([effective(s)[0].numpy() for s in stats], -1)[:, FIRST_ROW:]
-    value, low, high, n = mean_interval(np.nanmean(rows, (0, 1))[None, None], 1, request.seed)
-    return Figure(
-        key="effective",
-        title="Effective keys, all heads",
-        unit="keys",
-        provenance="derived" if exact else "estimator",
-        definition=f"Mean of (Σ|a|)² / Σa² over heads and over rows from {FIRST_ROW} on.",
-        value=float(value[0, 0]),
-        low=float(low[0, 0]),
-        high=float(high[0, 0]),
-        n=int(n[0, 0]),
-        n_of="draws of weights and input (bootstrap over draws)",
-        null=(FIRST_ROW + 1 + request.length) / 2,
-        null_name="uniform causal attention",
-    )
-
-
-def proof(error: float, request: VariantsRequest) -> Figure:
-    """How far pattern·v is from mix, at worst."""
-    return Figure(
-        key="proof",
-        title="Largest difference between pattern·v and mix",
-        unit="of the largest output",
-        provenance="measured",
-        definition=(
-            "max |A·v - mix| / max |mix| in float64, over all heads, tokens and draws; a maximum "
-            "has no interval."
-        ),
-        value=error,
-        low=error,
-        high=error,
-        n=DRAWS,
-        n_of=f"draws of weights and {request.length} random input vectors",
-        null=None,
     )

@@ -152,6 +152,18 @@ def picture(report: Report, head: int) -> None:
     )
 
 
+def misses(reports: Sequence[Report]) -> None:
+    """How far the estimators among them are from what they estimate."""
+    for report in reports:
+        for figure in report.result.figures[2:]:
+            st.caption(
+                f"{plain(report.title)}: {figure.title.lower()}: **{number(figure.value)}** "
+                f"{figure.unit} [{number(figure.low)}, {number(figure.high)}], n = {figure.n} "
+                f"{plain(figure.n_of)} ({figure.provenance}).",
+                help=figure.definition,
+            )
+
+
 def numbers(reports: Sequence[Report], head: int) -> None:
     """Row sum, S and effective keys of the chosen head, with interval, n and kind."""
     table = [
@@ -175,6 +187,7 @@ def numbers(reports: Sequence[Report], head: int) -> None:
     )
     st.markdown(f"##### What H{head} measures")
     st.table(pd.DataFrame(table).set_index("variant"))
+    misses(reports)
     kinds = "; ".join(f"{s.title}: {s.provenance}, {s.definition}" for s in first.scores)
     st.caption(
         f"In brackets: 95 % intervals; n: {first.scores[0].n_of}. {first.notes[0]}", help=kinds

@@ -148,6 +148,19 @@ class Mixer(Protocol):
         ...
 
 
+@runtime_checkable
+class Estimator(Protocol):
+    """What a mixer whose matrix only estimates another one (`exact=False`) can say about that."""
+
+    def relative_error(self, p: Projected) -> Float[Tensor, "B H"]:
+        """Frobenius distance to the matrix it estimates, over that one's norm."""
+        ...
+
+    def expected_error(self, p: Projected) -> Float[Tensor, "B H T S"]:
+        """Variance over squared mean of each unnormalised entry, over draws of the estimator."""
+        ...
+
+
 def repeat_groups(x: Float[Tensor, "B G *rest"], n_heads: int) -> Float[Tensor, "B H *rest"]:
     """Repeat key/value heads so that head h finds its group's copy at index h."""
     if x.shape[1] == n_heads:

@@ -46,6 +46,24 @@ def test_every_variant_reads_the_same_input_and_proves_itself() -> None:
         assert not report.pattern.flags.writeable
 
 
+def test_an_estimator_says_how_far_it_is_off() -> None:
+    reports = compare(VariantsRequest(names=("performer", "softmax"), length=24), Silent())
+    figures = {r.name: {f.key: f for f in r.result.figures} for r in reports}
+    assert "miss" not in figures["softmax"]
+    found = figures["performer"]["miss"]
+    errors = []
+    for draw in range(DRAWS):
+        mixer, p, _ = layer("performer", draw, 24)
+        k = p.k.repeat_interleave(p.q.shape[1] // p.k.shape[1], 1)
+        logits = p.q @ k.mT / p.q.shape[-1] ** 0.5
+        true = logits.masked_fill(torch.ones(24, 24).triu(1) > 0, -torch.inf).softmax(-1)
+        gap = (mixer.pattern(p) - true).flatten(2).norm(dim=-1) / true.flatten(2).norm(dim=-1)
+        errors.append(float(gap.mean()))
+    assert found.value == pytest.approx(np.mean(errors))
+    assert found.low < found.value < found.high
+    assert all(s.provenance == "estimator" for s in reports[0].result.scores)
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.attention.contract import HeadConfig, Mixer, Projected, cut
+from models.attention.contract import Estimator, HeadConfig, Mixer, Projected, cut
 from models.positions import rotate
 from models.registry import VARIANTS, variant
 from models.transformer import Transformer
@@ -240,6 +240,7 @@ def test_the_matrix_has_the_traits_it_claims(name: str, case: Case) -> None:
     assert ((sums - 1).abs().max() <= 1e-12) == traits.row_stochastic
     assert (a.min() >= 0) == traits.nonnegative
     assert a.abs().max() > 0
+    assert isinstance(mixer, Estimator) != traits.exact
     if traits.sink_slot:
         assert 0 < sums.min() and sums.max() < 1
     # Values do not move the matrix.
