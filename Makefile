@@ -16,8 +16,8 @@ dev: $(VENV)/dev.done
 
 test: dev chromium  ## everything that takes seconds; real-model and browser tests where they can run
 	@$(PY) -m models.smollm2 || echo "headlamp: tests of the real model will be skipped"
-	@$(PY) -m pytest -n auto tests/models
-	@$(PY) -m pytest --ignore tests/models
+	@$(PY) -m pytest -n auto tests/models tests/interp --ignore tests/interp/engine
+	@$(PY) -m pytest --ignore tests/models --ignore tests/interp/probes --ignore-glob '*/interp/test_*'
 
 test-slow: dev  ## what takes minutes: the RoPE base bound of long contexts
 	@$(PY) -m pytest -m slow

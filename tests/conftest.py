@@ -87,6 +87,16 @@ def one_per_traits() -> list[str]:
     return list(first.values())
 
 
+def one_per_matrix() -> list[str]:
+    """The first variant of each kind of matrix, for tests of what reads matrices."""
+    first: dict[tuple, str] = {}
+    for name, found in VARIANTS.items():
+        t = found.traits
+        rows = (t.row_stochastic, t.nonnegative, t.exact, t.sink_slot, t.logits)
+        first.setdefault((*rows, t.keys_per_token), name)
+    return list(first.values())
+
+
 def jitter_constants(model: Transformer) -> None:
     """Move gains off 1 and sinks off 0, or tests could not tell them from constants."""
     for parameter in model.parameters():

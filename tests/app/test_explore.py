@@ -10,7 +10,7 @@ from interp.prompts import MAX_BYTES
 from interp.registry import PROBES
 from models.registry import VARIANTS
 from tests.app.conftest import settle, texts
-from tests.conftest import one_per_traits
+from tests.conftest import one_per_matrix
 
 TEXT = "one two three one two three and four"
 
@@ -25,7 +25,7 @@ def components(page) -> list[dict]:
     return found
 
 
-@pytest.mark.parametrize("variant", one_per_traits())
+@pytest.mark.parametrize("variant", one_per_matrix())
 def test_every_kind_of_variant_fills_the_whole_page(open_page, variant):
     page = settle(open_page(model=f"untrained-{variant}", text=TEXT))
     assert not page.exception and not page.error

@@ -26,7 +26,7 @@ from interp.measurements.repeats import (
 from interp.stats.naive import row_stats, thumbnail
 from interp.subject import Card, Kept, Subject
 from models.transformer import TransformerConfig
-from tests.conftest import one_per_traits, suited
+from tests.conftest import one_per_matrix, suited
 
 WORDS = "the cat sat on the mat, and the dog saw the cat sit there; "  # the tokenizer learns these
 LLAMA = LlamaConfig(
@@ -153,9 +153,9 @@ def own() -> Callable[..., Own]:
     return make
 
 
-@pytest.fixture(params=one_per_traits())
+@pytest.fixture(params=one_per_matrix())
 def subject(request: pytest.FixtureRequest, own: Callable[..., Own]) -> Own:
-    """A tiny subject of one variant of each set of traits."""
+    """A tiny subject of one variant of each kind of matrix."""
     return own(request.param)
 
 

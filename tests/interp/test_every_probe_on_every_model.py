@@ -19,7 +19,7 @@ from interp.result import Result
 from interp.subject import Subject
 from models.attention.softmax import Softmax
 from models.registry import VARIANTS, Variant
-from tests.conftest import one_per_traits
+from tests.conftest import one_per_matrix
 
 UNTRAINED = [name for name in MODELS if name.startswith("untrained-")]
 TEXT = "A bird sang; a bird flew."
@@ -34,9 +34,9 @@ def ask(subject: Subject, probe: str, seed: int = 0, text: str = TEXT) -> Result
     return PROBES[probe].run(subject, request, Silent())
 
 
-@pytest.fixture(scope="module", params=one_per_traits())
+@pytest.fixture(scope="module", params=one_per_matrix())
 def subject(request: pytest.FixtureRequest) -> Subject:
-    """The untrained model of one variant of each set of traits, loaded once."""
+    """The untrained model of one variant of each kind of matrix, loaded once."""
     return MODELS[f"untrained-{request.param}"].load(quiet)
 
 

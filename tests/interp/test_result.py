@@ -14,8 +14,9 @@ from interp.measurements.repeats import RepeatsRequest
 from interp.progress import Silent
 from interp.registry import PROBES
 from interp.result import Control, Figure, Provenance, Result, Score
+from tests.conftest import one_per_matrix
 
-UNTRAINED = [name for name in MODELS if name.startswith("untrained-")]
+UNTRAINED = [f"untrained-{name}" for name in one_per_matrix()]
 WORDS = dict(
     key="k", title="Title", unit="nats", low_end=0.0, high_end=None, provenance="measured",
     definition="What it is.", source="Someone 2020", n_of="rows", uniform=0.1,
