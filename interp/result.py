@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 # measured: read off the applied matrix by the definition. derived: computed from measured numbers.
-# proxy: read off |A| / Σ|A|, because A is signed. estimator: A itself only estimates a matrix.
+# proxy: read off |A| / Σ|A|, as A is signed or its rows sum to anything. estimator: A itself only
+# estimates a matrix.
 Provenance = Literal["measured", "derived", "proxy", "estimator"]
 
 

@@ -18,7 +18,7 @@ from interp.subject import Card
 KINDS = {
     "measured": "read off the matrix the model applied, by the definition",
     "derived": "computed from measured numbers by a formula",
-    "proxy": "read off |A| / Σ|A|, because this matrix has negative entries",
+    "proxy": "read off |A| / Σ|A|, because entries of this matrix are no shares as they stand",
     "estimator": "the matrix itself only estimates another one",
 }
 PIXELS = 1024  # a longer matrix is shown max-pooled to this many rows
