@@ -8,7 +8,7 @@ from torch import Tensor
 from interp.nulls import mean_interval
 from interp.probes.concentration import FIRST_ROW
 from interp.result import Figure
-from interp.stats.naive import RowStats
+from interp.stats.dense_rows import RowStats
 
 
 def effective(stats: RowStats) -> Float[Tensor, "B H T"]:

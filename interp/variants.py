@@ -14,7 +14,7 @@ from interp.nulls import mean_interval
 from interp.probes.concentration import FIRST_ROW
 from interp.progress import Progress
 from interp.result import Figure, Result, Score
-from interp.stats.naive import RowStats, row_stats
+from interp.stats.dense_rows import RowStats, row_stats
 from interp.subject import Refused, by_token
 from interp.variant_figures import effective, miss, over_heads, proof, spread
 from models.attention.contract import Estimator, Mixer, Projected

@@ -86,6 +86,16 @@ def watched(*taps: nn.Module) -> bool:
     return any(tap._forward_hooks or tap._backward_hooks for tap in taps)
 
 
+class Seam(nn.Module):
+    """Where a whole Projected passes, placed and edited: hang a forward hook here to read it.
+
+    It is no tap: TransformerLens's hooks carry one tensor each.
+    """
+
+    def forward(self, p: Projected) -> Projected:
+        return p
+
+
 class RMSNorm(nn.Module):
     """Root mean square norm (Zhang and Sennrich 2019) with a learned gain."""
 
@@ -125,6 +135,7 @@ class Attention(nn.Module):
         self.hook_rot_q, self.hook_rot_k = Tap(), Tap()
         self.hook_attn_scores, self.hook_pattern = Tap(), Tap()
         self.hook_z, self.hook_result = Tap(), Tap()
+        self.placed = Seam()
         # Variants name their extras only when they project, so ask once with one token of zeros.
         probe = mixer.project(torch.zeros(1, 1, mixer.W_O.shape[-1]))
         self.n_groups = probe.k.shape[1]
@@ -137,7 +148,7 @@ class Attention(nn.Module):
         return self.mixer.W_O
 
     def forward(self, resid: Float[Tensor, "B T E"], norm: RMSNorm) -> Float[Tensor, "B T E"]:
-        p = self.place(self.project(resid, norm))
+        p = self.placed(self.place(self.project(resid, norm)))
         if watched(self.hook_attn_scores, self.hook_pattern):
             scores = self.hook_attn_scores(self.mixer.scores(p))
             o = self.hook_pattern(self.mixer.weigh(scores, p)) @ self.mixer.values(p)

@@ -10,7 +10,7 @@ from torch import Tensor
 from interp.measurements.passes import batches, reduce_layers, stack_layers, token_losses
 from interp.nulls import repeated, shuffled
 from interp.progress import Progress
-from interp.stats.naive import row_stats, thumbnail
+from interp.stats.dense_rows import row_stats, thumbnail
 from interp.subject import Kept, Subject
 
 SHUFFLES = 3  # orders of the prompt's tokens

@@ -6,7 +6,7 @@ from interp.measurements.prompt import PromptControls, PromptReading, Rows
 from interp.nulls import proportion_interval, uniform_column
 from interp.probes.rows import SAME, SHUFFLED, TWIN, RowMetric, control, each, kind, score
 from interp.result import Figure, Result, Score
-from interp.stats.naive import COLUMNS
+from interp.stats.dense_rows import COLUMNS
 from interp.subject import Card
 
 SOURCE = "Gu et al. 2025, ICLR, arXiv 2410.10781"

@@ -23,7 +23,7 @@ from interp.measurements.repeats import (
     Stripes,
     diagonals,
 )
-from interp.stats.naive import row_stats, thumbnail
+from interp.stats.dense_rows import row_stats, thumbnail
 from interp.subject import Card, Kept, Subject
 from models.transformer import TransformerConfig
 from tests.conftest import one_per_matrix, suited

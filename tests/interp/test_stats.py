@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from interp.stats.naive import COLUMNS, TILE, RowStats, row_stats, thumbnail
+from interp.stats.dense_rows import COLUMNS, TILE, RowStats, row_stats, thumbnail
 
 SIZES = [1, 2, 3, 4, 5, 7, 13, 31, 33, 64, 101]
 FIELDS = (
