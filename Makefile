@@ -27,10 +27,11 @@ lint: dev
 	@$(PY) -m ruff format --check .
 	@$(VENV)/bin/lint-imports
 
-bench: dev  ## Run to the full grid beside transformers' eager pass; every variant beside fused softmax
+bench: dev  ## Run to the full grid beside transformers' eager pass; every variant, and statistics of heads, beside fused softmax
 	@$(PY) -m models.smollm2
 	@$(PY) -m benchmarks.grid
 	@$(PY) -m benchmarks.variants
+	@$(PY) -m benchmarks.stats
 
 load: dev  ## server CPU of a warm rerun; 20 sessions at once changing heads
 	@$(PY) -m models.smollm2

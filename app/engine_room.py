@@ -33,6 +33,7 @@ class Answer:
     pending: bool = False
     words: str = ""
     fraction: float = 0.0
+    partial: Any = None  # what pending work has so far
 
 
 def session() -> str:
@@ -61,7 +62,14 @@ def ask(work: Work, slot: str, patience: float = 0.0) -> Answer:
         engine().cancel(session(), slot)  # told: the next ask, after Run, tries again
         problems()[work.key] = ticket.job.error or "Cancelled. Press Run to start again."
         return Answer(work, slot, problem=problems()[work.key])
-    return Answer(work, slot, pending=True, words=ticket.words(), fraction=ticket.fraction())
+    return Answer(
+        work,
+        slot,
+        pending=True,
+        words=ticket.words(),
+        fraction=ticket.fraction(),
+        partial=ticket.job.partial,
+    )
 
 
 def cancel(answers: list[Answer]) -> None:
@@ -73,9 +81,13 @@ def cancel(answers: list[Answer]) -> None:
 
 @st.fragment(run_every=0.4)
 def watch(pending: list[Answer], key: str) -> None:
-    """Progress of pending work, with Cancel; reruns the page when any is over. `key` names it."""
+    """Progress of pending work, with Cancel; reruns the page when any is over. `key` names it.
+
+    Also when there is more of it to show, which is at most as often as this runs.
+    """
     now = [ask(answer.work, answer.slot) for answer in pending]
-    if not all(answer.pending for answer in now):
+    news = any(new.partial is not old.partial for new, old in zip(now, pending, strict=True))
+    if news or not all(answer.pending for answer in now):
         st.rerun()
     bar, button = st.columns([5, 1], vertical_alignment="center")
     first = next((a for a in now if not a.words.startswith("waiting")), now[0])

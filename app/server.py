@@ -15,6 +15,7 @@ from app.engine_room import engine
 from app.starters import STARTERS, saved
 from app.state import DEFAULT_MODEL
 from interp.catalog import configured, entries
+from interp.engine.forecast import patience, rates
 from models import smollm2
 from models.device import device_words
 
@@ -53,7 +54,7 @@ def warm_up(say: Callable[[str], None]) -> None:
 
     Without the freeze a collection walks all of torch and transformers and stops every page.
     """
-    configured()  # a wrong setting stops the start, not the first visitor
+    configured(), patience()  # a wrong setting stops the start, not the first visitor
     say(f"device: {device_words()}")
     import altair  # noqa: F401  (these two so that no visitor waits for the import)
     import pyarrow  # noqa: F401
@@ -66,5 +67,6 @@ def warm_up(say: Callable[[str], None]) -> None:
         engine().shelf.get(DEFAULT_MODEL)
     else:
         say("SmolLM2 is not here yet; `make run` gets it, or the page will on first use")
+    rates()  # timed while nothing else runs
     gc.collect()
     gc.freeze()

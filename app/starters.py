@@ -101,6 +101,9 @@ class Lines:
     def breathe(self) -> None:
         pass
 
+    def show(self, partial: object) -> None:
+        pass
+
 
 def save_all() -> None:
     """Compute and save every starter with the embedded model."""

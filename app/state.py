@@ -10,7 +10,11 @@ from interp import prompts
 
 DEFAULT_MODEL = "smollm2"
 DEFAULT_STARTER = "sink"
+ALL_ROWS = 0  # as a number of sampled rows: no sample
 INLINE = 400  # characters of a prompt that a URL carries itself; a longer one is kept by its digest
+
+# First query row, the one past the last, first key, the one past the last.
+Zoom = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,8 @@ class Selection:
     ranked: bool = False  # strongest first instead of layer by layer
     clipped: bool = False  # token 0 left out of the matrix's colour range
     pin: int | None = None
+    rows: int | None = None  # query rows to sample; ALL_ROWS: all, however long it takes
+    zoom: Zoom | None = None  # part of a long prompt's matrix; None: where it ends, or at the pin
 
     def to_query(self) -> dict[str, str]:
         """URL parameters; what has its default value is left out."""
@@ -39,14 +45,21 @@ class Selection:
             query["text"] = self.text
         else:
             query["prompt"] = prompts.keep(self.text)
-        if self.layer is not None and self.head is not None:
-            query["head"] = f"{self.layer}.{self.head}"
+        query |= self.places()
         if self.metric != "sink":
             query["metric"] = self.metric
-        if self.pin is not None:
-            query["token"] = str(self.pin)
         flags = {"special": self.special, "ranked": self.ranked, "clipped": self.clipped}
         return query | {name: "1" for name, on in flags.items() if on}
+
+    def places(self) -> dict[str, str]:
+        """URL parameters of where to look: head, token, rows and window."""
+        chosen = {
+            "head": f"{self.layer}.{self.head}" if None not in (self.layer, self.head) else None,
+            "token": self.pin,
+            "rows": "all" if self.rows == ALL_ROWS else self.rows,
+            "zoom": self.zoom and ".".join(map(str, self.zoom)),
+        }
+        return {name: str(value) for name, value in chosen.items() if value is not None}
 
     @staticmethod
     def from_query(query: Mapping[str, str]) -> "Selection":
@@ -61,6 +74,7 @@ class Selection:
             starter = DEFAULT_STARTER
         head = re.fullmatch(r"(\d{1,4})\.(\d{1,4})", query.get("head", ""))
         pin = re.fullmatch(r"\d{1,7}", query.get("token", ""))
+        rows = re.fullmatch(r"[1-9]\d{0,6}", query.get("rows", ""))
         return Selection(
             model=query.get("model", DEFAULT_MODEL),
             starter=starter,
@@ -72,7 +86,19 @@ class Selection:
             ranked=query.get("ranked") == "1",
             clipped=query.get("clipped") == "1",
             pin=int(pin[0]) if pin else None,
+            rows=ALL_ROWS if query.get("rows") == "all" else int(rows[0]) if rows else None,
+            zoom=zoom_of(query.get("zoom", "")),
         )
+
+
+def zoom_of(text: str) -> Zoom | None:
+    """A window as a URL has it, or None for what is none."""
+    found = re.fullmatch(r"(\d{1,7})\.(\d{1,7})\.(\d{1,7})\.(\d{1,7})", text)
+    if not found:
+        return None
+    first_row, end_row, first_key, end_key = map(int, found.groups())
+    there = first_row < end_row and first_key < end_key
+    return (first_row, end_row, first_key, end_key) if there else None
 
 
 def read() -> Selection:

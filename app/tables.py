@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from interp.result import Control, Result, Score
 from interp.subject import Card
@@ -118,6 +119,24 @@ def answer(score: Score) -> str:
         f"{sentence}, against {against} (n = {score.n[layer, head]}). {clear} of "
         f"{score.value.size} heads lie {'above' if high else 'below'} their null."
     )
+
+
+def answer_so_far(values: Float[np.ndarray, "l H"], n_layers: int) -> str:
+    """The first sentence while layers are still being read."""
+    layer, head = divmod(int(values.argmax()), values.shape[1])
+    highest = number(float(values[layer, head]))
+    return (
+        f"L{layer}H{head} has the highest sink share so far: {highest}, with {len(values)} of "
+        f"{n_layers} layers read; intervals and nulls follow."
+    )
+
+
+def captions_so_far(values: Float[np.ndarray, "l H"], n_layers: int) -> list[list[str]]:
+    """One tooltip a head, read or not."""
+    layers, heads = values.shape
+    words = [[f"Sink share so far: {number(float(value))}" for value in row] for row in values]
+    words += [["not read yet"] * heads] * (n_layers - layers)
+    return [[f"L{l}H{h}\n{words[l][h]}" for h in range(heads)] for l in range(n_layers)]
 
 
 def column_words(sinks: Result, layer: int, head: int) -> str:

@@ -24,6 +24,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     one.add_argument("--top", type=int, default=10, help="how many heads to print")
     one.add_argument("--weakest", action="store_true", help="rank from the weakest head on")
     one.add_argument("--seed", type=int, default=0, help="of nulls and intervals")
+    one.add_argument("--rows", type=int, help="read that many query rows, drawn at random")
     one.add_argument("--special", action="store_true", help="read <|control|> tokens in the prompt")
     one.add_argument("--json", action="store_true", help="print the whole Result as JSON")
     side = commands.add_parser("variants", help="untrained attention variants side by side")

@@ -36,7 +36,7 @@ def small(name: str) -> TransformerConfig:
         n_kv_heads=4 if traits.grouped else 8,
         positions="rotary" if traits.rotary else "none",
         vocab_size=ByteTokenizer.vocab_size,
-        n_ctx=2048,
+        n_ctx=8192,
     )
 
 

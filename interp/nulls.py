@@ -4,12 +4,13 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 RESAMPLES = 1000
 LEVEL = 0.95
 Z = 1.959963984540054  # normal quantile of LEVEL
+CELLS = 2048  # longer series are bootstrapped in cells of neighbours: memory stays bounded
 FEWEST = 3  # samples below which no interval is given: their spread says too little
 
 
@@ -47,12 +48,13 @@ def mean_interval(
     """
     there = ~np.isnan(samples)
     n = there.sum(-1)
-    filled = np.where(there, samples, 0.0)
+    size = -(-samples.shape[-1] // CELLS)
+    sums, held = in_cells(np.where(there, samples, 0.0), size), in_cells(there, size)
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = filled.sum(-1) / n
-        counts = resample_counts(samples.shape[-1], block, seed)
-        drawn = n[..., None] if there.all() else there @ counts.T
-        resampled = (filled @ counts.T) / drawn
+        value = sums.sum(-1) / n
+        counts = resample_counts(sums.shape[-1], max(1, round(block / size)), seed)
+        even = size == 1 and there.all()
+        resampled = (sums @ counts.T) / (n[..., None] if even else held @ counts.T)
     low, high = np.full(n.shape, np.nan), np.full(n.shape, np.nan)
     enough = n >= FEWEST
     low[enough], high[enough] = central_range(resampled[enough])
@@ -63,6 +65,13 @@ def mean_interval(
     low = np.maximum(value - (value - low) * wider, least)
     high = np.minimum(value + (high - value) * wider, most)
     return value, low, high, n
+
+
+def in_cells(x: Shaped[np.ndarray, "L H N"], size: int) -> Shaped[np.ndarray, "L H M"]:
+    """Sums over runs of `size` neighbours; the last run may be shorter."""
+    if size == 1:
+        return x
+    return np.add.reduceat(x, np.arange(0, x.shape[-1], size), axis=-1, dtype=np.float64)
 
 
 def small_sample_factor(n: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
@@ -125,7 +134,10 @@ def repeated(token: int, length: int) -> Int[Tensor, "1 T"]:
     return torch.full((1, length), token)
 
 
-def uniform_column(n_tokens: int, column: int = 0) -> float:
-    """Mean weight on a column under uniform causal attention: (H_T - H_k) / (T - k)."""
-    rows = np.arange(column, n_tokens)
-    return float((1 / (rows + 1)).mean())
+def uniform_column(rows: Int[np.ndarray, " R"], column: int = 0) -> float | None:
+    """Mean weight on a column under uniform causal attention, over the rows that see it.
+
+    Row i then gives each of its i + 1 keys 1/(i + 1). None: no row sees the column.
+    """
+    seen = rows[rows >= column]
+    return float((1 / (seen + 1)).mean()) if len(seen) else None

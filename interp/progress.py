@@ -1,6 +1,6 @@
 """How long work says how far it is, lets urgent work pass, and learns that nobody wants it."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 class Cancelled(Exception):
@@ -19,6 +19,10 @@ class Progress(Protocol):
         """A point between forward passes, with no hook on any model: short work may run here."""
         ...
 
+    def show(self, partial: Any) -> None:
+        """What there is so far, for whoever watches; never changed after it was shown."""
+        ...
+
 
 class Silent:
     """Progress that nobody watches."""
@@ -27,4 +31,7 @@ class Silent:
         pass
 
     def breathe(self) -> None:
+        pass
+
+    def show(self, partial: Any) -> None:
         pass

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from models.home import home
 
-MAX_BYTES = 64 * 1024  # refused before tokenising: a megabyte of spaces keeps a tokenizer busy
+MAX_BYTES = 2**20  # refused before tokenising: that takes a second or two per MiB
 
 
 class PromptError(ValueError):

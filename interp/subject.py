@@ -10,11 +10,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.stats.sources import Source
 from models import __version__
 
 # A watcher sees the value at a hook; returning a tensor replaces it for the rest of the run.
 Watcher = Callable[[Tensor], Tensor | None]
 Watch = Mapping[str, Watcher]
+# Gets every layer's attention as the forward pass reaches it.
+See = Callable[[int, Source], None]
 
 
 class Refused(ValueError):
@@ -47,6 +50,7 @@ class Card:
     weights_sha256: str
     exact: bool = True  # False: the patterns only estimate others (random features)
     keys_per_token: int = 1  # columns of the variant's matrix per token; readers see their sum
+    streams: bool = True  # False: statistics need one layer's whole matrix at a time
     code_version: str = __version__
 
     @property
@@ -79,16 +83,20 @@ class Kept:
     """Each block's input in one run, so that one layer's matrix can be rebuilt in 1/L of the time.
 
     Memory is O(L · n · d_model): no n x n matrix is kept, save one mask shared by all layers.
+    Long streamed runs keep less: `calls` are the arguments of every layer, with None for those
+    hidden states that are rebuilt from an earlier layer's, or from `tokens`.
     """
 
     inputs: dict[int, tuple[tuple, dict]] = field(default_factory=dict)
+    calls: dict[int, tuple[tuple, dict]] = field(default_factory=dict)
+    tokens: Int[Tensor, "B T"] | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors held, shared ones counted once."""
         found: dict[int, int] = {}
-        for args, kwargs in self.inputs.values():
-            for value in torch.utils._pytree.tree_leaves((args, kwargs)):
+        for call in (*self.inputs.values(), *self.calls.values()):
+            for value in torch.utils._pytree.tree_leaves(call):
                 if isinstance(value, Tensor):
                     found[value.data_ptr()] = value.numel() * value.element_size()
         return sum(found.values())
@@ -116,6 +124,19 @@ class Subject(Protocol):
         self, tokens: Int[Tensor, "B T"], watch: Watch, keep: Kept | None = None
     ) -> Float[Tensor, "B T V"]:
         """Logits, with watchers on TransformerLens's hook names for the time of this call."""
+        ...
+
+    def stream(
+        self, tokens: Int[Tensor, "B T"], see: See, keep: Kept | None = None
+    ) -> Float[Tensor, "B T_minus_1"]:
+        """Nats of surprise at each token given those before; each layer's Source goes to `see`.
+
+        Nothing of a layer is held once `see` has returned: memory is O(n) per head.
+        """
+        ...
+
+    def source(self, kept: Kept, layer: int) -> Source:
+        """A layer's Source once more, from what was kept."""
         ...
 
     def replay(self, kept: Kept, layer: int, watch: Watch) -> None:

@@ -31,6 +31,9 @@ class BarProgress:
     def breathe(self) -> None:
         pass
 
+    def show(self, partial: object) -> None:
+        pass
+
 
 def heads(args: argparse.Namespace) -> int:
     """Score every head and print them. Raises ValueError with a sentence for wrong input."""
@@ -66,7 +69,7 @@ def request(
     limit = longest_prompt(subject.card, budget)
     if len(ids) > limit:
         raise ValueError(prompts.too_many_tokens(len(ids), limit, subject.card.n_ctx, budget))
-    return PromptRequest(ids=ids, seed=args.seed)
+    return PromptRequest(ids=ids, seed=args.seed, rows=args.rows)
 
 
 def pick(result: Result, metric: str | None) -> Score:

@@ -8,21 +8,21 @@ from torch import Tensor
 from interp.nulls import mean_interval
 from interp.probes.concentration import FIRST_ROW
 from interp.result import Figure
-from interp.stats.dense_rows import RowStats
+from interp.stats.head_stats import HeadStats
 
 
-def effective(stats: RowStats) -> Float[Tensor, "B H T"]:
+def effective(stats: HeadStats) -> Float[Tensor, "B H T"]:
     """n_eff = (Σ|a|)² / Σa²; NaN for a row of zeros."""
-    return stats.mass.square() / stats.square
+    return stats.every.participation
 
 
-def spread(stats: RowStats) -> Float[Tensor, "B H T"]:
+def spread(stats: HeadStats) -> Float[Tensor, "B H T"]:
     """S(a) = E|a| / √E[a²] over the keys a row can see."""
-    visible = torch.arange(1, stats.mass.shape[-1] + 1, dtype=stats.mass.dtype)
+    visible = torch.arange(1, stats.row_sum.shape[-1] + 1)
     return (effective(stats) / visible).sqrt()
 
 
-def over_heads(stats: list[RowStats], exact: bool, seed: int) -> Figure:
+def over_heads(stats: list[HeadStats], exact: bool, seed: int) -> Figure:
     """Effective keys of the whole layer: the mean over rows and heads of each draw."""
     rows = np.stack([effective(s)[0].numpy() for s in stats], -1)[:, FIRST_ROW:]
     value, low, high, n = mean_interval(np.nanmean(rows, (0, 1))[None, None], 1, seed)
@@ -37,7 +37,7 @@ def over_heads(stats: list[RowStats], exact: bool, seed: int) -> Figure:
         high=float(high[0, 0]),
         n=int(n[0, 0]),
         n_of="draws of weights and input (bootstrap over draws)",
-        null=(FIRST_ROW + 1 + stats[0].mass.shape[-1]) / 2,
+        null=(FIRST_ROW + 1 + stats[0].row_sum.shape[-1]) / 2,
         null_name="uniform causal attention",
     )
 

@@ -14,10 +14,12 @@ from interp.nulls import mean_interval
 from interp.probes.concentration import FIRST_ROW
 from interp.progress import Progress
 from interp.result import Figure, Result, Score
-from interp.stats.dense_rows import RowStats, row_stats
+from interp.stats.head_stats import HeadStats
+from interp.stats.naive import of_matrix
+from interp.stats.wanted import Wanted
 from interp.subject import Refused, by_token
 from interp.variant_figures import effective, miss, over_heads, proof, spread
-from models.attention.contract import Estimator, Mixer, Projected
+from models.attention.contract import Estimator, Mixer, Projected, causal_mask
 from models.device import device_words
 from models.digest import weights_digest
 from models.positions import rotate
@@ -129,7 +131,9 @@ def report(name: str, request: VariantsRequest) -> Report:
         found.append(by_token(pattern))
         if isinstance(mixer, Estimator):
             misses.append(mixer.relative_error(p).mean())
-    stats = [row_stats(pattern) for pattern in found]
+    tokens = torch.arange(request.length)
+    seen = causal_mask(request.length, request.length, tokens.device)[None, None]
+    stats = [of_matrix(a, Wanted(square=True), tokens, tokens, seen) for a in found]
     first, costs = stats[0], mixer.cost
     figures = (proof(max(errors), DRAWS, request.length), *miss(misses, request.seed))
     return Report(
@@ -161,7 +165,7 @@ def array(x: Tensor) -> np.ndarray:
 
 
 def result(
-    name: str, request: VariantsRequest, stats: list[RowStats], figures: tuple[Figure, ...]
+    name: str, request: VariantsRequest, stats: list[HeadStats], figures: tuple[Figure, ...]
 ) -> Result:
     """Row sum, S and n_eff of every head over all draws; the proof, and what an estimate misses."""
     visible = np.arange(FIRST_ROW, request.length) + 1.0
@@ -206,7 +210,7 @@ def score(
     words: str,
     uniform: float,
     request: VariantsRequest,
-    stats: list[RowStats],
+    stats: list[HeadStats],
     exact: bool,
 ) -> Score:
     """One number per head: the mean over rows of each draw, its interval over draws."""

@@ -118,16 +118,26 @@ class Recurrence:
     """A_ij = q_i · G_i G_{i-1} ... G_{j+1} k_j, with G_t = diag(exp(g_t)) + b_t a_tᵀ.
 
     It is the matrix of the memory S_t = G_t S_{t-1} + k_t v_tᵀ read by q_t. Without g and a, b the
-    memory only grows. `own` replaces the diagonal where a token reads itself in another way.
-    With several keys per token (k, g, a and b longer than q) a query reads after its last one.
+    memory only grows. With several keys per token (k, g, a and b longer than q) a query reads
+    after its token's last one. With `own` a query reads before its token fades and writes,
+    A_ij = q_i · G_{i-1} ... G_{j+1} k_j for j < i, and own_i stands on the diagonal.
     """
 
     q: Float[Tensor, "B H T F"]  # what divides a row is divided into it
-    k: Float[Tensor, "B H S F"]
-    g: Float[Tensor, "B H S 1"] | Float[Tensor, "B H S F"] | None = None  # logarithms, at most 0
-    a: Float[Tensor, "B H S F"] | None = None
-    b: Float[Tensor, "B H S F"] | None = None
+    k: Float[Tensor, "B G S F"]  # query heads may share keys, as they share a and b
+    g: Float[Tensor, "#B N S 1"] | Float[Tensor, "#B N S F"] | None = None  # logarithms, at most 0
+    a: Float[Tensor, "B G S F"] | None = None
+    b: Float[Tensor, "B G S F"] | None = None
     own: Float[Tensor, "B H T"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.k.shape[2] % self.q.shape[2]:
+            raise ValueError(
+                f"{self.k.shape[2]} keys are no multiple of {self.q.shape[2]} queries; "
+                "give every token the same number of keys"
+            )
+        if (self.a is None) != (self.b is None):
+            raise ValueError("a and b make one low rank term; give both or neither")
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ Weights are read from safetensors only and no code from a model repository is ev
 """
 
 import os
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Pretrained:
 
     name: str
     bridge: Any  # TransformerBridge
+    plain: Any  # the same model without hooks, on the same weights: they are in memory once
     tokenizer: Any  # transformers' fast tokenizer, as the model's authors configured it
     weights_sha256: str
     n_parameters: int  # of the model itself: the bridge may keep split copies of joint weights
@@ -81,16 +83,26 @@ def bridge(name: str, model: Any, tokenizer: Any) -> Pretrained:
 
     model.config.use_cache = False  # a cache would grow when a single block is run again
     digest, size = weights_digest(model), sum(p.numel() for p in model.parameters())
+    plain = on_same_weights(model.to(device()).eval())
     try:
         bridged = TransformerBridge.boot_transformers(
-            name, hf_model=model.to(device()), tokenizer=tokenizer, device=str(device())
+            name, hf_model=model, tokenizer=tokenizer, device=str(device())
         )
     except (ValueError, KeyError, AttributeError, NotImplementedError) as problem:
         kind = type(model).__name__
         raise ValueError(
             f"TransformerBridge does not support {name!r} ({kind}): {problem}"
         ) from problem
-    return Pretrained(name, bridged.eval(), tokenizer, digest, size)
+    return Pretrained(name, bridged.eval(), plain, tokenizer, digest, size)
+
+
+def on_same_weights(model: Any) -> Any:
+    """A copy of a model, its config included, that shares every parameter and buffer with it.
+
+    To be made before the bridge, which puts its own modules in the model's place.
+    """
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return deepcopy(model, shared)
 
 
 def random_twin(original: Pretrained, seed: int) -> Pretrained:

@@ -25,7 +25,7 @@ VARIANT_FILES = [
 
 @pytest.mark.parametrize("path", VARIANT_FILES, ids=lambda p: p.stem)
 def test_a_variant_knows_the_contract_and_no_other_variant(path):
-    allowed = {"models.attention.contract", "models.attention.heads"}
+    allowed = {"models.attention.contract", "models.attention.heads", "models.forms"}
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("models"):
             assert node.module in allowed or node.module.startswith("models.kernels.")

@@ -46,7 +46,7 @@ async function update(grid, { header, body }) {
   if (turn !== grid.turn) return;
   const moved = String(grid.header?.selected) !== String(header.selected);
   const reordered = String(grid.header?.order) !== String(header.order);
-  Object.assign(grid, { header, bitmap, scale: scaleOf(header.values) });
+  Object.assign(grid, { header, bitmap, scale: scaleOf(header) });
   describe(grid);
   layout(grid);
   if (moved || reordered) {
@@ -59,10 +59,11 @@ async function update(grid, { header, body }) {
 }
 
 // The tint runs from 0 to the largest value, or both ways from 0 when some are negative.
-function scaleOf(values) {
-  const known = values.flat().filter((v) => v !== null);
+function scaleOf({ values, measured }) {
+  const read = values.slice(0, measured).flat();
+  const known = read.filter((v) => v !== null);
   const [min, max] = [Math.min(0, ...known), Math.max(0, ...known)];
-  return { diverging: min < 0, max: Math.max(-min, max), gaps: known.length < values.flat().length };
+  return { diverging: min < 0, max: Math.max(-min, max), gaps: known.length < read.length };
 }
 
 function describe({ header, scale, legend, note, box }) {
@@ -150,7 +151,11 @@ function drawCell(ctx, grid, { l, h, x }, y, hovered, theme) {
   const value = header.values[l][h];
   const share = value === null || !scale.max ? 0 : value / scale.max;
   const chosen = isSelected(grid, { l, h });
-  if (value === null) {
+  if (l >= header.measured) {
+    ctx.strokeStyle = theme.faint;
+    ctx.lineWidth = 1;
+    ctx.strokeRect(x + 0.5, y + 0.5, side - 1, side + BAR - 1);
+  } else if (value === null) {
     const path = new Path2D();
     path.rect(x, y, side, side + BAR);
     hatch(ctx, path, { x, y, width: side, height: side + BAR }, theme.faint);
@@ -223,6 +228,7 @@ function placeRing({ ring, side, header, box, focus }, { l, h, x, y }) {
   ring.setAttribute("aria-label", `L${l}H${h}`);
   box.dataset.focus = `${l},${h}`;
   box.dataset.selected = header.selected.join();
+  box.dataset.measured = header.measured;
 }
 
 function hit({ canvas, box, cells, side, top }, event) {

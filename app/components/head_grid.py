@@ -53,6 +53,7 @@ def head_grid(  # noqa: PLR0913 - one keyword per thing the browser needs
     captions: Sequence[Sequence[str]],
     signed: bool,
     on_pick: Callable[[], None],
+    measured: int | None = None,
 ) -> None:
     """Show the grid; a click or Enter runs `on_pick`, which reads `st.session_state[key].pick`.
 
@@ -63,6 +64,7 @@ def head_grid(  # noqa: PLR0913 - one keyword per thing the browser needs
     order: None for layers x heads, or (layer, head) pairs to show strongest first.
     captions: tooltip text per layer and head; may hold line breaks.
     signed: the attention patterns have two colours (blue positive, orange negative).
+    measured: layers read so far, the others are empty places; None: all of them.
     """
     header = {
         "tile": tile,
@@ -76,5 +78,6 @@ def head_grid(  # noqa: PLR0913 - one keyword per thing the browser needs
         "unit": unit,
         "captions": [list(row) for row in captions],
         "signed": signed,
+        "measured": n_layers if measured is None else measured,
     }
     _component(key=key, data=pack(header, mosaic), on_pick_change=on_pick)

@@ -35,8 +35,8 @@ _component = st.components.v2.component(
 
 
 def _quantise(
-    pattern: Float[np.ndarray, "n n"],
-) -> tuple[float, float, UInt16[np.ndarray, "n n"]]:
+    pattern: Float[np.ndarray, "R C"],
+) -> tuple[float, float, UInt16[np.ndarray, "R C"]]:
     """Low, high and codes with value = low + (high - low) * code / 65535; zero stays exact."""
     low, high = float(pattern.min(initial=0)), float(pattern.max(initial=0))
     if low < 0:
@@ -47,48 +47,71 @@ def _quantise(
     return low, high, np.rint((pattern - low) * (65535 / (high - low))).astype("<u2")
 
 
-def head_view(
+def _runs(tokens: Sequence[str], *spans: tuple[int, int]) -> list[tuple[int, list[str]]]:
+    """First token and labels of each stretch that the spans cover, from the left."""
+    covered = sorted({t for first, end in spans for t in range(first, end)})
+    starts = [t for t, before in zip(covered, [None, *covered], strict=False) if t - 1 != before]
+    ends = [t + 1 for t, after in zip(covered, [*covered[1:], None], strict=True) if t + 1 != after]
+    return [(first, list(tokens[first:end])) for first, end in zip(starts, ends, strict=True)]
+
+
+def head_view(  # noqa: PLR0913 - one keyword per thing the browser needs
     *,
     key: str,
     label: str,
-    pattern: Float[np.ndarray, "T S"],
+    pattern: Float[np.ndarray, "R C"],
     tokens: Sequence[str],
     color_max: float,
     signed: bool,
-    sink_slot: Float[np.ndarray, " T"] | None,
+    causal: bool,
+    sink_slot: Float[np.ndarray, " R"] | None,
     stride: int,
     pinned: int | None,
     on_pin: Callable[[], None],
+    at: tuple[int, int] | None = None,
+    waiting: bool = False,
 ) -> None:
     """Show one head; (un)pinning a token runs `on_pin`, which reads `st.session_state[key].pin`.
 
     key: Streamlit key; `st.session_state[key].pin` is a token index, or -1 for "unpinned".
-    pattern: weights, query rows by key columns, shape (T, S) with T = S, all finite.
+    pattern: weights, query rows by key columns, shape (R, C), all finite. Square, unless `at`.
     tokens: visible label of every token of the prompt (`stride` tokens per row of `pattern`).
     color_max: |weight| drawn in full colour; 1 is taken when it is not positive.
+    causal: a query reads no later key; those are hatched.
     sink_slot: weight each query gives to a learned sink (1 - row sum), drawn as its own column.
     stride: each pixel is the largest weight in a block of stride x stride tokens; 1 for none.
     pinned: token shown until another one is pointed at; None or an index out of range for none.
+    at: first query and first key of a window; None where `pattern` is the whole matrix.
+    waiting: what is drawn is about to be replaced, and greyed until then.
     """
-    size = pattern.shape[0]
-    if pattern.shape != (size, size) or -(-len(tokens) // stride) != size:
+    (rows, columns), (query, first_key) = pattern.shape, at or (0, 0)
+    spans = [(query, query + rows * stride), (first_key, first_key + columns * stride)]
+    fits = rows == columns == -(-len(tokens) // stride)
+    if at is not None:
+        fits = stride == 1 and all(0 <= first and end <= len(tokens) for first, end in spans)
+    if not fits:
         raise ValueError(
-            f"pattern {pattern.shape} does not fit {len(tokens)} tokens with stride {stride}"
+            f"pattern {pattern.shape} at {at} does not fit {len(tokens)} tokens, stride {stride}"
         )
     if not np.isfinite(pattern).all():
         raise ValueError("pattern has values that are not finite")
     low, high, codes = _quantise(np.asarray(pattern, np.float64))
     header = {
         "label": label,
-        "n": size,
+        "rows": rows,
+        "columns": columns,
+        "query": query,
+        "key": first_key,
+        "part": at is not None,
         "low": low,
         "high": high,
-        "causal": size > 1 and not np.triu(pattern, 1).any(),
-        "tokens": list(tokens),
+        "causal": causal,
+        "runs": _runs(tokens, *((first, min(end, len(tokens))) for first, end in spans)),
         "color_max": float(color_max) if color_max > 0 else 1.0,
         "signed": signed,
         "sink": None if sink_slot is None else [float(f"{v:.6g}") for v in sink_slot],
         "stride": stride,
         "pinned": pinned if pinned in range(len(tokens)) else None,
+        "waiting": waiting,
     }
     _component(key=key, data=pack(header, codes.tobytes()), on_pin_change=on_pin)

@@ -3,21 +3,20 @@
 // Redraw everything that depends on the token looked at; no trip to Python.
 function draw(view) {
   const { hover, focus, pinned, cell } = view;
-  const token = hover ?? focus ?? pinned;
-  const active = cell?.i ?? (token === null ? null : cellOf(view, token));
-  drawCross(view, active, cell ? cell.j : active);
-  markChips(view, active, cell ? cell.j : null);
-  view.summary.textContent = active === null
+  const token = cell ? queryAt(view, cell.i) : hover ?? focus ?? pinned;
+  const row = cell ? cell.i : token === null ? null : rowOf(view, token);
+  drawCross(view, row, cell ? cell.j : token === null ? null : columnOf(view, token));
+  markChips(view, token, cell && cell.j >= 0 ? keyAt(view, cell.j) : null);
+  view.summary.textContent = token === null
     ? "Point at a token, or move to it with Tab and the arrow keys, to see what it reads."
-    : summarise(view, active);
+    : summarise(view, token);
 }
 
 // Orange row: what query i reads. Blue column: who reads key j.
 function drawCross({ cross, geo, width, height, frame }, i, j) {
   const ctx = fitCanvas(cross, width, height);
-  if (i === null) return;
   const { page } = themeOf(frame);
-  const { x, y, size, cell, slot, slotX } = geo;
+  const { x, y, wide, tall, cell, slot, slotX } = geo;
   // Lines run just outside the row and column, so the weights in them stay visible.
   const inset = 2;
   const thick = cell + 2 * inset;
@@ -29,25 +28,29 @@ function drawCross({ cross, geo, width, height, frame }, i, j) {
       ctx.strokeRect(...box);
     }
   };
-  if (j >= 0) outline(READERS, x + j * cell - inset, y, thick, size);
-  outline(READS, left, y + i * cell - inset, x + size - left, thick);
+  if (j !== null && j >= 0) outline(READERS, x + j * cell - inset, y, thick, tall);
+  if (i !== null) outline(READS, left, y + i * cell - inset, x + wide - left, thick);
 }
 
-function markChips(view, active, key) {
-  const { chips, marks, pinned, header } = view;
+function markChips(view, token, key) {
+  const { chips, marks, pinned, header, places } = view;
   // Opacity 0 to 0.6 in steps of 0.04: text stays readable on it and few chips change at a time.
   const shade = (i, j) => {
+    if (i === null || j === null) return 0;
     const share = Math.min(1, Math.abs(weight(view, i, j)) / header.color_max);
     return Math.round(15 * Math.log10(1 + 9 * share)) / 25;
   };
-  chips.forEach((chip, t) => {
-    const c = Math.floor(t / header.stride);
-    const top = active === null ? 0 : shade(active, c);
-    const bottom = active === null ? 0 : shade(c, active);
-    const role = c === active ? "chip active" : c === key ? "chip key" : "chip";
+  const none = token === null;
+  const [row, column] = none ? [null, null] : [rowOf(view, token), columnOf(view, token)];
+  const same = (a, b) => b !== null && Math.floor(a / header.stride) === Math.floor(b / header.stride);
+  chips.forEach((chip, at) => {
+    const t = places[at];
+    const top = none ? 0 : shade(row, columnOf(view, t));
+    const bottom = none ? 0 : shade(rowOf(view, t), column);
+    const role = same(t, token) ? "chip active" : same(t, key) ? "chip key" : "chip";
     const mark = `${top} ${bottom} ${role} ${t === pinned}`;
-    if (marks[t] === mark) return;
-    marks[t] = mark;
+    if (marks[at] === mark) return;
+    marks[at] = mark;
     chip.className = role;
     chip.setAttribute("aria-pressed", t === pinned);
     chip.style.backgroundImage = top || bottom
@@ -56,21 +59,26 @@ function markChips(view, active, key) {
 }
 
 // "token 5 ·cat reads most: 0 ·The 0.81, ...", the strip in words.
-function summarise(view, active) {
-  const { n, sink, stride } = view.header;
-  const top = (valueOf) => {
-    const found = Array.from({ length: n }, (_, c) => [c, valueOf(c)])
+function summarise(view, token) {
+  const { rows, columns, query, key, sink, stride, part } = view.header;
+  const [row, column] = [rowOf(view, token), columnOf(view, token)];
+  if (row === null && column === null) return `Token ${token} is pinned; it lies outside this window.`;
+  const top = (count, first, valueOf) => {
+    const found = Array.from({ length: count }, (_, c) => [first + c * stride, valueOf(c)])
       .filter(([, value]) => Math.abs(value) > view.step / 2)
       .sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]))
       .slice(0, 5)
-      .map(([c, value]) => `${nameOf(view, c)} ${fmt(value, view.step)}`);
+      .map(([t, value]) => `${nameOf(view, t)} ${fmt(value, view.step)}`);
     return found.join(", ") || "nothing";
   };
-  const slot = sink ? `; sink slot ${fmt(sink[active])}` : "";
-  const reads = top((c) => weight(view, active, c));
-  const readers = top((c) => weight(view, c, active));
-  return `${stride > 1 ? "tokens" : "token"} ${nameOf(view, active)} reads most: ${reads}${slot};\n`
-    + `read most by: ${readers}`;
+  const here = part ? " here" : "";
+  const reads = row === null ? "is no query of this window"
+    : `reads most${here}: ${top(columns, key, (c) => weight(view, row, c))}`;
+  const readers = column === null ? "it is no key of this window"
+    : `read most${here} by: ${top(rows, query, (c) => weight(view, c, column))}`;
+  const slot = sink && row !== null ? `; sink slot ${fmt(sink[row])}` : "";
+  const first = token - ((token - (row === null ? key : query)) % stride);
+  return `${stride > 1 ? "tokens" : "token"} ${nameOf(view, first)} ${reads}${slot};\n${readers}`;
 }
 
 // Row and column under the pointer; column -1 is the sink slot.
@@ -79,7 +87,7 @@ function hit({ base, geo, header }, event) {
   const [px, py] = [event.clientX - frame.left, event.clientY - frame.top];
   const i = Math.floor((py - geo.y) / geo.cell);
   const j = Math.floor((px - geo.x) / geo.cell);
-  if (i < 0 || i >= header.n || j >= header.n) return null;
+  if (i < 0 || i >= header.rows || j >= header.columns) return null;
   if (j >= 0) return { i, j };
   return header.sink && px >= geo.slotX && px < geo.slotX + geo.slot ? { i, j: -1 } : null;
 }
@@ -92,10 +100,12 @@ function onMatrix(view, event) {
 
 function tipText(view, { i, j }) {
   const { sink, stride, causal } = view.header;
-  const query = `query ${nameOf(view, i, '"')} → `;
+  const query = `query ${nameOf(view, queryAt(view, i), '"')} → `;
   if (j < 0) return `${query}sink slot: ${fmt(sink[i])}\n1 − sum of the row`;
-  const key = `key ${nameOf(view, j, '"')}: `;
-  if (causal && j > i) return `${query}${key}not readable, it comes later`;
+  const key = `key ${nameOf(view, keyAt(view, j), '"')}: `;
+  if (causal && keyAt(view, j) > queryAt(view, i)) {
+    return `${query}${key}not readable, it comes later`;
+  }
   const block = stride > 1 ? `\nlargest of ${stride} × ${stride} token pairs` : "";
   return query + key + fmt(weight(view, i, j), view.step) + block;
 }
@@ -113,6 +123,6 @@ function pin(view, t) {
   view.pinned = view.pinned === t ? null : t;
   view.send("pin", view.pinned ?? -1);
   view.live.textContent = view.pinned === null
-    ? `token ${t} unpinned` : `pinned ${summarise(view, cellOf(view, t))}`;
+    ? `token ${t} unpinned` : `pinned ${summarise(view, t)}`;
   draw(view);
 }

@@ -8,10 +8,11 @@ from app.components.head_grid import head_grid
 from app.components.head_view import head_view
 from app.engine_room import PATIENCE, ask
 from app.panels.figures import figures
+from app.panels.long_head import long_head, pinned
 from app.plain import plain
 from app.scene import Scene, subject_of
 from app.state import Selection
-from interp.engine.works import ablation_work
+from interp.engine.works import WHOLE, ablation_work
 from interp.result import Score
 from interp.subject import Card
 
@@ -93,14 +94,8 @@ def picked(pick: list[int] | None) -> None:
 
 
 def head_picture(scene: Scene, selection: Selection, here: tuple[int, int]) -> None:
-    """One head's matrix and the token strip."""
-    layer, head = here
-    pattern = scene.pattern(layer, head)
-    if pattern is None:
-        st.caption(f"The matrix of L{layer}H{head} is on its way ...")
-        return
+    """One head's matrix and the token strip: whole, or past WHOLE tokens a window of it."""
     st.session_state["clipped"] = selection.clipped
-    rest = np.abs(pattern[1:, 1:]).max(initial=0.0)
     st.toggle(
         "Ignore token 0 in colours",
         key="clipped",
@@ -108,7 +103,21 @@ def head_picture(scene: Scene, selection: Selection, here: tuple[int, int]) -> N
         help="Changes colours only. The numbers always include it.",
     )
     if "sinks" in scene.results:
-        st.caption(tables.column_words(scene.results["sinks"], layer, head))
+        st.caption(tables.column_words(scene.results["sinks"], *here))
+    if len(scene.tokens.ids) > WHOLE:
+        long_head(scene, selection, here)
+    else:
+        whole_head(scene, selection, here)
+
+
+def whole_head(scene: Scene, selection: Selection, here: tuple[int, int]) -> None:
+    """One head's matrix, all of it."""
+    layer, head = here
+    pattern = scene.pattern(layer, head)
+    if pattern is None:
+        st.caption(f"The matrix of L{layer}H{head} is on its way ...")
+        return
+    rest = np.abs(pattern[1:, 1:]).max(initial=0.0)
     stride = -(-len(pattern) // PIXELS)
     head_view(
         key="head",
@@ -117,17 +126,12 @@ def head_picture(scene: Scene, selection: Selection, here: tuple[int, int]) -> N
         tokens=scene.tokens.labels,
         color_max=float(rest if selection.clipped else np.abs(pattern).max()),
         signed=not scene.card.reads_shares,
+        causal=len(pattern) > 1 and not np.triu(pattern, 1).any(),
         sink_slot=1 - pooled_rows(pattern.sum(1), stride) if scene.card.sink_slot else None,
         stride=stride,
         pinned=selection.pin,
         on_pin=lambda: pinned(st.session_state["head"].pin),
     )
-
-
-def pinned(pin: int | None) -> None:
-    """A token was pinned (-1: unpinned)."""
-    if pin is not None:
-        state.change(pin=int(pin) if pin >= 0 else None)
 
 
 def pooled(pattern: np.ndarray, stride: int) -> np.ndarray:

@@ -30,11 +30,11 @@ def probe_tables(scene: Scene) -> None:
     probe = PROBES[name]
     if name in scene.refusals:
         st.info(plain(scene.refusals[name]))
-    elif name not in scene.results:
-        st.caption(f"{probe.question} Not measured yet.")
-    else:
+    if name in scene.results:
         st.markdown(f"**{probe.question}** {tables.answer(scene.results[name].scores[0])}")
         probe_table(name, scene.results[name])
+    elif name not in scene.refusals:
+        st.caption(f"{probe.question} Not measured yet.")
 
 
 def probe_table(name: str, result: Result) -> None:

@@ -2,15 +2,17 @@
 
 import streamlit as st
 
-from app import state, tables
-from app.engine_room import problems, watch
+from app import preflight, state, tables
+from app.encoding import encoded
+from app.engine_room import Answer, problems, watch
 from app.plain import plain
-from app.scene import subject_of
+from app.scene import check_length, subject_of
 from app.starters import STARTERS
 from app.state import Selection
 from interp import prompts
 from interp.catalog import HUB_NAME, entries
-from interp.engine.cost import in_words, longest_prompt, memory_budget, run_bytes
+from interp.engine.cost import in_words
+from interp.engine.forecast import forecast
 from models.device import device_words
 
 
@@ -59,7 +61,7 @@ def sidebar(selection: Selection) -> None:
             key="upload",
             on_change=take_upload,
             max_upload_size=1,
-            help=f"UTF-8 text up to {prompts.MAX_BYTES // 1024} KiB.",
+            help=f"UTF-8 text up to {in_words(prompts.MAX_BYTES)}.",
         )
 
 
@@ -75,7 +77,7 @@ def fill(selection: Selection) -> None:
 
 
 def cost() -> None:
-    """Device, model size, tokens and bytes of the draft."""
+    """Device, model size; tokens, bytes and seconds of the draft, or why it cannot be run."""
     name, text = st.session_state["draft_model"] or "", st.session_state["draft_text"]
     if name not in entries() and not HUB_NAME.fullmatch(name):
         st.error("A model is a name in the list or a Hugging Face name such as org/model.")
@@ -83,20 +85,28 @@ def cost() -> None:
     subject, answer = subject_of(name, "draft model")
     if subject is None:
         st.caption(f"{device_words()} · model not loaded yet")
-        if answer.problem:
-            st.error(plain(answer.problem))
-        else:
-            watch([answer], "draft")
+        on_its_way(answer)
         return
-    card = subject.card
-    st.caption(f"{device_words()} · {tables.model_words(card)}")
+    st.caption(f"{device_words()} · {tables.model_words(subject.card)}")
     try:
-        n = len(subject.encode(prompts.check(text), st.session_state["draft_special"]).ids)
+        special = st.session_state["draft_special"]
+        tokens, answer = encoded(subject, prompts.check(text), special, "draft tokens")
+        if tokens is None:
+            on_its_way(answer)
+            return
+        check_length(subject.card, len(tokens.ids))
     except prompts.PromptError as problem:
         st.caption(plain(str(problem)))
         return
-    limit, size = longest_prompt(card, memory_budget()), in_words(run_bytes(card, n))
-    st.caption(f"{n:,} tokens (at most {limit:,}) · a run takes about {size} of memory")
+    st.caption(preflight.line(forecast(subject.card, len(tokens.ids))))
+
+
+def on_its_way(answer: Answer) -> None:
+    """Progress of what the draft's cost waits for, or what went wrong with it."""
+    if answer.problem:
+        st.error(plain(answer.problem))
+    else:
+        watch([answer], "draft")
 
 
 def run() -> None:
@@ -118,6 +128,8 @@ def run() -> None:
         layer=None,
         head=None,
         pin=None,
+        rows=None,
+        zoom=None,
     )
 
 

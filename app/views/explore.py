@@ -3,44 +3,44 @@
 import streamlit as st
 
 from app import state, tables
+from app.build import build, follow_up
 from app.engine_room import watch
-from app.panels import heads, probes
+from app.panels import heads, probes, reading
 from app.panels.sidebar import sidebar
 from app.plain import plain
-from app.scene import build
+from app.scene import Scene
 from app.starters import STARTERS
 from interp import prompts
 
-try:
-    selection = state.read()
-except prompts.PromptError as problem:
-    st.error(plain(str(problem)))
-    selection = state.Selection()
+# Kept free, so that the page below does not move when a sentence grows or progress ends.
+ROOM = "<style>.st-key-headline {min-height: 4.4rem} .st-key-status {min-height: 3.6rem}</style>"
 
-sidebar(selection)
-top = st.container()
-scene = build(selection)
 
-if scene.problem:
-    top.error(plain(scene.problem))
+def headline(scene: Scene, sentence: str) -> None:
+    """The answer, what it was measured on, and how far the measuring is."""
+    st.html(ROOM)
+    with st.container(key="headline"):
+        st.markdown(f"#### {sentence}")
+    title = plain(scene.card.title)
+    where = f"Saved results of {title}" if scene.stored else title
+    look = STARTERS[selection.starter].look if scene.stored else ""
+    st.caption(
+        f"{where}, digest {scene.card.digest} · {len(scene.tokens.ids):,} tokens"
+        f"{reading.rows_words(scene)} · {scene.card.n_layers * scene.card.n_heads} heads are as "
+        f"many tests: at 95 % a few separate by chance. {look}"
+    )
 
-scores = heads.metric_scores(scene)
-if scene.mosaic and scores:
+
+def measured() -> None:
+    """The page of a prompt whose layers are all read."""
+    scores = heads.metric_scores(scene)
     score = scores.get(selection.metric) or next(iter(scores.values()))
     here = heads.head_of(selection, scene.card, score.ranking()[0])
     with top:
-        st.markdown(f"#### {tables.answer(score)}")
-        title = plain(scene.card.title)
-        where = f"Saved results of {title}" if scene.stored else title
-        look = STARTERS[selection.starter].look if scene.stored else ""
-        st.caption(
-            f"{where}, digest {scene.card.digest} · {len(scene.tokens.ids)} tokens · "
-            f"{scene.card.n_layers * scene.card.n_heads} heads are as many tests: at 95 % a few "
-            f"separate by chance. {look}"
-        )
-    if selection.metric not in scores:
-        top.info(heads.why_not(scene, selection.metric, score))
-    left, right = st.columns([5, 6], gap="medium")
+        headline(scene, tables.answer(score))
+        if selection.metric not in scores:
+            st.info(heads.why_not(scene, selection.metric, score))
+    left, right = body.columns([5, 6], gap="medium")
     with left:
         heads.controls(selection, scores)
         heads.grid(scene, score, selection, here)
@@ -50,10 +50,46 @@ if scene.mosaic and scores:
     heads.cause(scene, here)
     st.markdown("##### Strongest heads of every probe")
     probes.probe_tables(scene)
+    if follow_up(scene):
+        st.rerun()
+
+
+def so_far() -> None:
+    """The same page while layers come in."""
+    with top:
+        headline(scene, tables.answer_so_far(scene.partial.sink, scene.card.n_layers))
+    left, right = body.columns([5, 6], gap="medium")
+    with left:
+        reading.grid_so_far(scene, selection)
+    right.caption("Pick a head: its matrix is drawn when all layers are read.")
+
+
+try:
+    selection = state.read()
+except prompts.PromptError as problem:
+    st.error(plain(str(problem)))
+    selection = state.Selection()
+
+sidebar(selection)
+trouble, top, progress, body = (st.container() for _ in range(4))
+scene = build(selection)
+
+if scene.mosaic and scene.results:
+    measured()
+elif scene.partial:
+    so_far()
+elif scene.offer:
+    with top:
+        reading.offer(scene.offer)
 elif not scene.problem and not scene.pending:
     top.info("Type a prompt on the left and press Run, or open one of the three starters.")
 
-if scene.pending:
-    with top:
+if scene.problem:
+    trouble.error(plain(scene.problem))
+with progress:
+    if scene.tokens and not scene.stored and not scene.offer and not scene.problem:
+        with st.container(key="status"):
+            reading.status(scene)
+    elif scene.pending:
         watch(scene.pending, "page")
 st.html(f"<span id='page-state' data-pending='{len(scene.pending)}'></span>")

@@ -1,18 +1,23 @@
 """Pretrained models as Subjects, through TransformerLens's TransformerBridge."""
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.adapters.streamed import Streamed, streamed
 from interp.labels import byte_label, visible
-from interp.subject import Card, Kept, Refused, Tokens, Watch, pattern_name, remember
+from interp.measurements.passes import token_losses
+from interp.stats.dense_source import DenseSource
+from interp.stats.sources import Source
+from interp.subject import Card, Kept, Refused, See, Tokens, Watch, pattern_name, remember
 from models import pretrained
 from models.device import device, device_words
 
-CHECK_TOKENS = 8  # length of the short run that reads off what kind of matrix each layer applies
+CHECK_TOKENS = 16  # length of the short run that shows what kind of matrix each layer applies
 
 
 class Bridged:
@@ -20,7 +25,9 @@ class Bridged:
 
     def __init__(self, name: str, title: str, loaded: pretrained.Pretrained, trained: bool) -> None:
         self.loaded, self.bridge, self.tokenizer = loaded, loaded.bridge, loaded.tokenizer
-        self.card = card(name, title, loaded, trained)
+        tokens, seen, logits = short_run(name, loaded)
+        self.streamed: Streamed | None = streamed(loaded, tokens, seen, logits)
+        self.card = card(name, title, loaded, trained, seen, self.streams)
         self.last_twin: tuple[int, Bridged] | None = None
 
     def encode(self, text: str, special: bool = False) -> Tokens:
@@ -62,7 +69,37 @@ class Bridged:
                 tokens.to(device()), fwd_hooks=hooks, return_type="logits", use_cache=False
             )
 
+    @property
+    def streams(self) -> bool:
+        """False: `stream` builds each layer's whole matrix, one layer at a time."""
+        return self.streamed is not None
+
+    def stream(
+        self, tokens: Int[Tensor, "B T"], see: See, keep: Kept | None = None
+    ) -> Float[Tensor, "B T_minus_1"]:
+        tokens = tokens.to(device())
+        if self.streamed is not None:
+            return self.streamed.run(tokens, see, keep)
+
+        def show(layer: int, pattern: Tensor) -> None:
+            see(layer, DenseSource(pattern))
+
+        layers = range(self.card.n_layers)
+        watch = {pattern_name(layer): partial(show, layer) for layer in layers}
+        return token_losses(self.forward(tokens, watch, keep), tokens)
+
+    def source(self, kept: Kept, layer: int) -> Source:
+        if self.streamed is not None:
+            return self.streamed.source(kept, layer)
+        seen: list[Tensor] = []
+        self.replay(kept, layer, {pattern_name(layer): seen.append})
+        return DenseSource(seen[0])
+
     def replay(self, kept: Kept, layer: int, watch: Watch) -> None:
+        if layer not in kept.inputs:
+            raise ValueError(
+                f"layer {layer}'s input was not kept by `forward`; ask `source` for it instead"
+            )
         args, kwargs = kept.inputs[layer]
         hooks = [(n, lambda value, hook, w=w: w(value)) for n, w in self.known(watch).items()]
         with torch.inference_mode(), self.bridge.hooks(fwd_hooks=hooks):
@@ -90,12 +127,16 @@ def byte_alphabet() -> dict[str, int]:
     return {character: byte for byte, character in bytes_to_unicode().items()}
 
 
-def card(name: str, title: str, loaded: pretrained.Pretrained, trained: bool) -> Card:
-    """What there is to know about a bridged model, its matrices' traits measured by a short run.
-
-    Raises Refused when a layer shows no attention matrix, or one that reads later tokens.
-    """
-    cfg, kinds = loaded.bridge.cfg, measured_traits(name, loaded)
+def card(
+    name: str,
+    title: str,
+    loaded: pretrained.Pretrained,
+    trained: bool,
+    seen: dict[int, Tensor],
+    streams: bool,
+) -> Card:
+    """What there is to know about a bridged model; the traits of its matrices are `seen` ones."""
+    cfg = loaded.bridge.cfg
     return Card(
         name=name,
         title=title,
@@ -113,7 +154,8 @@ def card(name: str, title: str, loaded: pretrained.Pretrained, trained: bool) ->
         dtype=str(cfg.dtype).removeprefix("torch."),
         device=device_words(),
         weights_sha256=loaded.weights_sha256,
-        **kinds,
+        streams=streams,
+        **measured_traits(seen),
     )
 
 
@@ -125,10 +167,16 @@ def variant_words(cfg: Any) -> str:
     return f"softmax, {cfg.n_heads} query heads on {groups} key/value heads (GQA)"
 
 
-def measured_traits(name: str, loaded: pretrained.Pretrained) -> dict[str, bool]:
-    """Run a few tokens and look: do rows sum to 1, is anything negative, is anything acausal?"""
+def short_run(
+    name: str, loaded: pretrained.Pretrained
+) -> tuple[Int[Tensor, "1 T"], dict[int, Float[Tensor, "1 H T T"]], Float[Tensor, "1 T V"]]:
+    """A few tokens, the matrix of every layer on them, and the logits.
+
+    Raises Refused when a layer shows no attention matrix, or one that reads later tokens.
+    """
     seen: dict[int, Tensor] = {}
-    layers = range(loaded.bridge.cfg.n_layers)
+    cfg = loaded.bridge.cfg
+    layers = range(cfg.n_layers)
     missing = [layer for layer in layers if pattern_name(layer) not in loaded.bridge.hook_dict]
     if missing:
         raise Refused(
@@ -139,16 +187,21 @@ def measured_traits(name: str, loaded: pretrained.Pretrained) -> dict[str, bool]
         (pattern_name(layer), lambda value, hook, at=layer: seen.__setitem__(at, value.double()))
         for layer in layers
     ]
-    tokens = torch.arange(CHECK_TOKENS, device=device())[None] % loaded.bridge.cfg.d_vocab
+    tokens = torch.arange(min(CHECK_TOKENS, cfg.n_ctx), device=device())[None] % cfg.d_vocab
     with torch.inference_mode():
-        loaded.bridge.run_with_hooks(tokens, fwd_hooks=hooks, use_cache=False)
+        logits = loaded.bridge.run_with_hooks(tokens, fwd_hooks=hooks, use_cache=False)
     for layer in layers:
         if layer not in seen:
             raise Refused(f"Layer {layer} of {name} never shows its attention matrix.")
         if seen[layer].triu(1).abs().max() > 0:
             raise Refused(f"Layer {layer} of {name} reads later tokens; probes need causal models.")
-    sums = torch.stack([seen[layer].sum(-1) for layer in layers])
-    lowest = min(float(seen[layer].min()) for layer in layers)
+    return tokens, seen, logits
+
+
+def measured_traits(seen: dict[int, Float[Tensor, "B H T T"]]) -> dict[str, bool]:
+    """Look at some matrices: do rows sum to 1, is anything negative?"""
+    sums = torch.stack([pattern.sum(-1) for pattern in seen.values()])
+    lowest = min(float(pattern.min()) for pattern in seen.values())
     stochastic = bool((sums - 1).abs().max() < 1e-4)
     below_one = lowest >= 0 and bool(sums.max() < 1 + 1e-4)
     return {

@@ -1,20 +1,26 @@
 """Our own Transformers as Subjects: plain torch hooks on taps, no TransformerLens import."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.labels import byte_label, visible
 from interp.prompts import PromptError
-from interp.subject import Card, Kept, Tokens, Watch, remember
+from interp.stats.own_source import source_of
+from interp.stats.sources import Source
+from interp.subject import Card, Kept, See, Tokens, Watch, remember
+from models.attention.contract import Projected
 from models.device import device, device_words
 from models.digest import weights_digest
 from models.registry import variant
 from models.tokenizer import ByteTokenizer
-from models.transformer import Transformer, TransformerConfig
+from models.transformer import Attention, Seam, Transformer, TransformerConfig
 
+LOGITS = 2**22  # entries of the logits that are there at once while losses are read
 TWIN_SEEDS = 1_000_003  # twins draw from seeds of their own: an untrained model is not its own null
 
 
@@ -44,17 +50,40 @@ class Own:
     ) -> Float[Tensor, "B T V"]:
         with ExitStack() as hooks, torch.inference_mode():
             self.hang(watch, hooks)
-            if keep is not None:
-                for layer, block in enumerate(self.model.blocks):
-                    hook = block.register_forward_pre_hook(remember(keep, layer), with_kwargs=True)
-                    hooks.callback(hook.remove)
+            self.remember(keep, hooks)
             return self.model(tokens.to(device()))
+
+    def stream(
+        self, tokens: Int[Tensor, "B T"], see: See, keep: Kept | None = None
+    ) -> Float[Tensor, "B T_minus_1"]:
+        tokens = tokens.to(device())
+        with ExitStack() as hooks, torch.inference_mode():
+            self.remember(keep, hooks)
+            for layer, block in enumerate(self.model.blocks):
+                hook = block.attn.placed.register_forward_hook(shown(see, layer, block.attn))
+                hooks.callback(hook.remove)
+            resid = self.model(tokens, stop_at_layer=self.card.n_layers)
+            return losses(self.model, resid, tokens)
+
+    def source(self, kept: Kept, layer: int) -> Source:
+        (resid,), _ = kept.inputs[layer]
+        block = self.model.blocks[layer]
+        with torch.inference_mode():
+            return source_of(
+                block.attn.mixer, block.attn.place(block.attn.project(resid, block.ln1))
+            )
 
     def replay(self, kept: Kept, layer: int, watch: Watch) -> None:
         args, kwargs = kept.inputs[layer]
         with ExitStack() as hooks, torch.inference_mode():
             self.hang(watch, hooks)
             self.model.blocks[layer](*args, **kwargs)
+
+    def remember(self, keep: Kept | None, hooks: ExitStack) -> None:
+        """Keep every block's input, where they are wanted, until `hooks` closes."""
+        for layer, block in enumerate(self.model.blocks if keep is not None else ()):
+            hook = block.register_forward_pre_hook(remember(keep, layer), with_kwargs=True)
+            hooks.callback(hook.remove)
 
     def hang(self, watch: Watch, hooks: ExitStack) -> None:
         """Put watchers on taps until `hooks` closes; raises KeyError for a name there is not."""
@@ -68,6 +97,30 @@ class Own:
     def twin(self, seed: int) -> "Own":
         title = f"{self.card.title}, twin"
         return untrained(self.card.name, title, self.model.config, seed + TWIN_SEEDS)
+
+
+def shown(
+    see: See, layer: int, attention: Attention
+) -> Callable[[Seam, tuple[Projected], Projected], None]:
+    """A forward hook that hands a layer's Source on and changes nothing."""
+
+    def hook(seam: Seam, args: tuple[Projected], p: Projected) -> None:
+        see(layer, source_of(attention.mixer, p))
+
+    return hook
+
+
+def losses(
+    model: Transformer, resid: Float[Tensor, "B T E"], tokens: Int[Tensor, "B T"]
+) -> Float[Tensor, "B T_minus_1"]:
+    """Nats of surprise at each token after the first, some tokens at a time."""
+    read, said = resid[:, :-1], tokens[:, 1:]
+    step = max(1, LOGITS // (max(1, len(tokens)) * model.config.vocab_size))
+    parts = [resid.new_zeros(len(tokens), 0)]
+    for here, there in zip(read.split(step, 1), said.split(step, 1), strict=True):
+        logits = model.ln_final(here) @ model.embed.W_E.T
+        parts.append(F.cross_entropy(logits.mT, there, reduction="none"))
+    return torch.cat(parts, 1)
 
 
 def untrained(name: str, title: str, config: TransformerConfig, seed: int) -> Own:

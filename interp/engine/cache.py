@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from interp.stats.sources import Source
 from interp.subject import Kept
 
 OVERHEAD = 512  # bytes charged for an entry that holds no arrays
@@ -50,7 +51,7 @@ def nbytes(value: Any) -> int:
 
 def held(value: Any) -> int:
     """Bytes of arrays inside a value."""
-    if isinstance(value, np.ndarray | Kept):
+    if isinstance(value, np.ndarray | Kept | Source):
         return value.nbytes
     if isinstance(value, torch.Tensor):
         return value.numel() * value.element_size()

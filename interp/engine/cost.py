@@ -5,6 +5,10 @@ import os
 from interp.subject import Card
 
 DEFAULT_BUDGET = 2 * 2**30
+TILES = 8 * 2**20  # scratch of the statistics besides strips of rows
+KEPT = 64 * 2**20  # of block inputs
+LOGITS_AT_ONCE = 512  # tokens whose logits are there at a time
+ROW_NUMBERS = 15  # float32 numbers kept of each query row of each head
 
 
 def memory_budget() -> int:
@@ -23,14 +27,19 @@ def memory_budget() -> int:
 def run_bytes(card: Card, tokens: int) -> int:
     """Bytes a prompt of this length needs beyond the model, at its worst moment.
 
-    One layer's matrix and its reductions, the logits, and what is kept: every block's input and
-    the row statistics. Checked against measured peaks in tests.
+    What a layer's pass needs, a tile of scores, the logits of some tokens, and what is kept:
+    inputs of blocks and row statistics, with what turns those into scores. Layers that cannot be
+    streamed build one whole matrix at a time. Checked against measured peaks in tests.
     """
-    matrix = 4 * card.n_heads * tokens**2
-    logits = 4 * card.vocab_size * tokens
-    kept = 4 * card.n_layers * tokens * card.d_model + 4 * tokens**2
-    rows = 4 * 15 * card.n_layers * card.n_heads * tokens
-    return max(7 * matrix, 2 * logits) + kept + 2 * rows
+    heads = card.n_layers * card.n_heads
+    layer = 4 * tokens * (10 * card.d_model + 8 * card.n_heads * card.d_head)
+    logits = 2 * 4 * card.vocab_size * min(tokens, LOGITS_AT_ONCE)
+    kept = min(KEPT, 4 * card.n_layers * tokens * card.d_model) + 4 * tokens * card.d_model
+    rows = 4 * ROW_NUMBERS * heads * tokens
+    scoring = 8 * 8 * heads * tokens
+    whole = 0 if card.streams else 7 * 4 * card.n_heads * tokens**2
+    tiles = min(32 * card.n_heads * tokens**2, TILES + 1024 * card.n_heads * tokens)
+    return tiles + layer + logits + kept + 2 * rows + scoring + whole
 
 
 def longest_prompt(card: Card, budget: int) -> int:

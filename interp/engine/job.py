@@ -31,6 +31,7 @@ class Job:
     done: int = 0
     total: int = 0
     note: str = ""
+    partial: Any = None  # what there is so far, for kinds of work that can show it
     result: Any = None
     error: str = ""
     waiters: int = 0
@@ -87,3 +88,6 @@ class JobProgress:
         if not self.job.waiters:
             raise Cancelled
         self.let_urgent_pass()
+
+    def show(self, partial: Any) -> None:
+        self.job.partial = partial

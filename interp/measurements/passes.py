@@ -1,40 +1,37 @@
-"""One forward pass that reduces every layer's matrix as it appears and then lets it go."""
+"""One forward pass that sums up every layer's attention as it appears and then lets it go."""
 
 from collections.abc import Callable
-from dataclasses import fields
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.progress import Progress
-from interp.subject import Kept, Subject, by_token, pattern_name
+from interp.stats.sources import Source
+from interp.subject import Kept, Subject
 
 # Tokens per forward pass: a pass is the time that urgent work may have to wait.
 TOKENS_AT_ONCE = 256
 
 
-def reduce_layers(
+def stream_layers(
     subject: Subject,
     tokens: Int[Tensor, "B T"],
-    reduce: Callable[[int, Float[Tensor, "B H T T"]], None],
+    see: Callable[[int, Source], None],
     progress: Progress,
     note: str,
     keep: Kept | None = None,
-) -> Float[Tensor, "B T V"]:
-    """Run the model, give each layer's pattern to `reduce`, report each layer; returns logits."""
+) -> Float[Tensor, "B T_minus_1"]:
+    """Run the model, give each layer's Source to `see`, report each layer; returns losses."""
     n_layers = subject.card.n_layers
 
-    def watcher(layer: int) -> Callable[[Tensor], None]:
-        def look(pattern: Tensor) -> None:
-            reduce(layer, by_token(pattern))
-            progress.step(layer + 1, n_layers, note)
-
-        return look
+    def look(layer: int, source: Source) -> None:
+        see(layer, source)
+        progress.step(layer + 1, n_layers, note)
 
     progress.breathe()
-    watch = {pattern_name(layer): watcher(layer) for layer in range(n_layers)}
-    return subject.forward(tokens, watch, keep)
+    progress.step(0, n_layers, note)
+    return subject.stream(tokens, look, keep)
 
 
 def batches(tokens: Int[Tensor, "B T"]) -> list[Int[Tensor, "b T"]]:
@@ -52,11 +49,3 @@ def token_losses(
             for row, ids in zip(logits, tokens.to(logits.device), strict=True)
         ]
     )
-
-
-def stack_layers(per_layer: list, axis: int = 1) -> dict[str, Tensor]:
-    """Fields of a list of per-layer dataclasses, stacked into [B, L, ...] on the CPU."""
-    return {
-        field.name: torch.stack([getattr(x, field.name) for x in per_layer], axis).cpu()
-        for field in fields(per_layer[0])
-    }

@@ -4,41 +4,33 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.measurements.passes import batches, reduce_layers, stack_layers, token_losses
-from interp.nulls import repeated, shuffled
+from interp.measurements.passes import batches, stream_layers
+from interp.measurements.rows import Rows, frozen, rows_of, rows_wanted
+from interp.nulls import generator, repeated, shuffled
 from interp.progress import Progress
-from interp.stats.dense_rows import row_stats, thumbnail
-from interp.subject import Kept, Subject
+from interp.stats.head_stats import HeadStats
+from interp.stats.sources import Source
+from interp.subject import Kept, Refused, Subject
 
 SHUFFLES = 3  # orders of the prompt's tokens
+THUMBNAIL = 32  # thumbnails are at most that many blocks wide
+CONTROL_ROWS = 1024  # query rows that a control reads at most: its mean needs no more
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptRequest:
-    """Which tokens to read, and the seed of everything random about the controls."""
+    """Which tokens to read, and the seed of everything random about sample and controls."""
 
     ids: tuple[int, ...]
     seed: int = 0
+    rows: int | None = None  # read that many query rows, drawn at random; None: all
 
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """RowStats of some sequences of one length, as arrays."""
-
-    row_sum: Float[np.ndarray, "B L H T"]
-    mass: Float[np.ndarray, "B L H T"]
-    square: Float[np.ndarray, "B L H T"]
-    log: Float[np.ndarray, "B L H T"]
-    peak: Float[np.ndarray, "B L H T"]
-    peak_rest: Float[np.ndarray, "B L H T"]
-    rest_mass: Float[np.ndarray, "B L H T"]
-    rest_square: Float[np.ndarray, "B L H T"]
-    rest_log: Float[np.ndarray, "B L H T"]
-    first: Float[np.ndarray, "B L H T C"]
-    received: Float[np.ndarray, "B L H T"]
+    def __post_init__(self) -> None:
+        if self.rows is not None and self.rows < 1:
+            raise Refused(f"A sample has 1 query row or more; {self.rows} were asked for.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +39,20 @@ class PromptReading:
 
     request: PromptRequest
     rows: Rows
-    thumbs: Float[np.ndarray, "L H S S"]
+    thumbs: Float[np.ndarray, "L H S S"]  # entry of largest |A| in each block
     losses: Float[np.ndarray, " T_minus_1"]
     kept: Kept = field(repr=False)
+    # Mean attention to each key over the rows that see it; None where rows are a sample.
+    received: Float[np.ndarray, "L H T"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PartialReading:
+    """The first layers of a reading that is still running."""
+
+    layers: int
+    thumbs: Float[np.ndarray, "l H S S"]
+    sink: Float[np.ndarray, "l H"]  # mean share on token 0 of the rows read
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,62 +64,101 @@ class PromptControls:
     same_token: Rows  # the prompt's first token over and over
 
 
+def sampled(length: int, rows: int | None, seed: int) -> Int[Tensor, " R"]:
+    """Positions of the query rows to read, rising: all of them, or that many drawn at random."""
+    if rows is None or rows >= length:
+        return torch.arange(length)
+    return torch.randperm(length, generator=generator(seed))[:rows].sort().values
+
+
+def part(source: Source, at: Int[Tensor, " R"]) -> tuple[Source, Int[Tensor, " read"]]:
+    """The Source of some rows, and which those are: all, where the variant cannot skip any."""
+    length = source.shape[2]
+    if len(at) == length:
+        return source, at
+    some = source.sample(at)
+    return (source, torch.arange(length)) if some is None else (some, at)
+
+
 def read(subject: Subject, request: PromptRequest, progress: Progress) -> PromptReading:
-    """Measure the prompt itself."""
+    """Measure the prompt itself; layers are shown as they are read."""
+    length = len(request.ids)
     tokens = torch.tensor([request.ids])
-    stats, thumbs, kept = [], [], Kept()
+    wanted = rows_wanted(block=-(-length // THUMBNAIL), received=True)
+    asked = sampled(length, request.rows, request.seed)
+    stats: list[HeadStats] = []
+    kept, read_at = Kept(), [asked]
 
-    def reduce(layer: int, pattern: Tensor) -> None:
-        stats.append(row_stats(pattern))
-        thumbs.append(thumbnail(pattern)[0].cpu())
+    def see(layer: int, source: Source) -> None:
+        some, read_at[0] = part(source, asked)
+        stats.append(some.stats(wanted))
+        progress.show(so_far(stats))
 
-    logits = reduce_layers(subject, tokens, reduce, progress, "reading the prompt", kept)
-    losses = token_losses(logits, tokens)[0]
+    losses = stream_layers(subject, tokens, see, progress, "reading the prompt", kept)[0]
+    received = None
+    if len(read_at[0]) == length:
+        visible = torch.arange(length, 0, -1)
+        received = frozen(torch.stack([s.received[0].cpu() / visible for s in stats]))
     return PromptReading(
         request,
-        rows_of(stats),
-        frozen(torch.stack(thumbs)),
+        rows_of(stats, read_at[0], length),
+        thumbnails(stats),
         frozen(losses),
         kept,
+        received,
     )
 
 
+def so_far(stats: list[HeadStats]) -> PartialReading:
+    """What the layers read so far show."""
+    sinks = [s.columns[0, ..., 0].abs() / s.every.mass[0].clamp_min(1e-30) for s in stats]
+    return PartialReading(
+        len(stats), thumbnails(stats), frozen(torch.stack([x.mean(-1) for x in sinks]))
+    )
+
+
+def thumbnails(stats: list[HeadStats]) -> Float[np.ndarray, "l H S S"]:
+    """The matrix at thumbnail size: each pixel is the strongest weight under it, sign kept.
+
+    Max, never mean: a single-token head must not fade out of sight.
+    """
+    found = torch.stack([s.block_peak[0] for s in stats])
+    unread = found.shape[-1] - found.shape[-2]  # blocks of rows after the last one of a sample
+    return frozen(torch.nn.functional.pad(found, (0, 0, 0, unread)))
+
+
 def controls(subject: Subject, request: PromptRequest, progress: Progress) -> PromptControls:
-    """Measure the three controls of the same length."""
+    """Measure the three controls of the same length, on a sample of rows where it is long."""
     ids = torch.tensor(request.ids)
+    rows = min(CONTROL_ROWS, request.rows or len(ids))
+    at = sampled(len(ids), rows, request.seed + 1)
     progress.breathe()
     progress.step(0, 1, "making the random-init twin")
     twin = subject.twin(request.seed)
     return PromptControls(
-        twin=read_rows(twin, ids[None], progress, "null: random-init twin"),
+        twin=read_rows(twin, ids[None], at, progress, "null: random-init twin"),
         shuffled=read_rows(
-            subject, shuffled(ids, SHUFFLES, request.seed), progress, "control: shuffled prompt"
+            subject, shuffled(ids, SHUFFLES, request.seed), at, progress, "control: shuffled prompt"
         ),
         same_token=read_rows(
-            subject, repeated(request.ids[0], len(ids)), progress, "control: one token repeated"
+            subject, repeated(request.ids[0], len(ids)), at, progress, "control: one token repeated"
         ),
     )
 
 
-def read_rows(subject: Subject, tokens: Tensor, progress: Progress, note: str) -> Rows:
+def read_rows(
+    subject: Subject, tokens: Tensor, at: Int[Tensor, " R"], progress: Progress, note: str
+) -> Rows:
     """Row statistics of a batch of sequences."""
-    parts = []
+    parts: list[Rows] = []
     for batch in batches(tokens):
-        stats: list = []
-        reduce_layers(
-            subject, batch, lambda layer, a, s=stats: s.append(row_stats(a)), progress, note
-        )
-        parts.append(rows_of(stats))
-    return Rows(**{k: np.concatenate([vars(p)[k] for p in parts]) for k in vars(parts[0])})
+        stats: list[HeadStats] = []
+        read_at = [at]
 
+        def see(layer: int, source: Source, stats: list = stats, read_at: list = read_at) -> None:
+            some, read_at[0] = part(source, at)
+            stats.append(some.stats(rows_wanted()))
 
-def rows_of(stats: list) -> Rows:
-    """Per-layer statistics stacked, as read-only arrays."""
-    return Rows(**{name: frozen(value) for name, value in stack_layers(stats).items()})
-
-
-def frozen(x: Tensor) -> np.ndarray:
-    """A float32 CPU array that nobody can write to."""
-    array = x.detach().float().cpu().numpy()
-    array.flags.writeable = False
-    return array
+        stream_layers(subject, batch, see, progress, note)
+        parts.append(rows_of(stats, read_at[0], tokens.shape[1]))
+    return Rows.joined(parts)

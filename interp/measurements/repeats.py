@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.measurements.passes import batches, reduce_layers, token_losses
+from interp.measurements.passes import batches, stream_layers
 from interp.nulls import generator
 from interp.progress import Progress
+from interp.stats.sources import Source
+from interp.stats.wanted import Wanted
 from interp.subject import Refused, Subject
 
 
@@ -109,27 +111,30 @@ def measure(
 ) -> tuple[StripePair, Float[np.ndarray, "B T_minus_1"]]:
     """Stripes of every head and the loss at every position, a few sequences at a time."""
     parts, losses = [], []
+    wanted = Wanted(offsets=(1, n, n - 1))
     for batch in batches(tokens):
         raw: list[Tensor] = []
         proxy: list[Tensor] = []
 
-        def reduce(layer: int, a: Tensor, raw: list = raw, proxy: list = proxy) -> None:
-            w = a.abs()
-            raw.append(diagonals(a, n))
-            tiny = torch.finfo(w.dtype).tiny
-            proxy.append(diagonals(w / w.sum(-1, keepdim=True).clamp_min(tiny), n))
+        def see(layer: int, source: Source, raw: list = raw, proxy: list = proxy) -> None:
+            found = source.stats(wanted)
+            mass = found.every.mass[..., None]
+            raw.append(stripes(found.offsets, n))
+            proxy.append(
+                stripes(found.offsets.abs() / mass.clamp_min(torch.finfo(mass.dtype).tiny), n)
+            )
 
-        logits = reduce_layers(subject, batch, reduce, progress, note)
-        losses.append(token_losses(logits, batch).cpu())
+        losses.append(stream_layers(subject, batch, see, progress, note).cpu())
         parts.append([torch.stack(x, 2).float().cpu() for x in (raw, proxy)])
     raw, proxy = (torch.cat(x, 1).numpy() for x in zip(*parts, strict=True))
     return StripePair(Stripes(*raw), Stripes(*proxy)), torch.cat(losses).numpy()
 
 
-def diagonals(a: Float[Tensor, "B H T T"], n: int) -> Float[Tensor, "4 B H"]:
-    """The four stripes' means. Query i of the second copy repeats token i - N; what followed that
-    token stands at i - N + 1, and there an induction head looks."""
-    previous = a.diagonal(-1, -2, -1).mean(-1)
-    duplicate = a.diagonal(-n, -2, -1).mean(-1)
-    lens = a.diagonal(1 - n, -2, -1)  # its first entry is row N - 1, still in the first copy
-    return torch.stack([previous, duplicate, lens[..., 1:].mean(-1), lens.mean(-1)])
+def stripes(back: Float[Tensor, "B H T 3"], n: int) -> Float[Tensor, "4 B H"]:
+    """The four stripes' means, from each row's weight 1, N and N - 1 back. Query i of the second
+    copy repeats token i - N; what followed that token stands at i - N + 1, and there an induction
+    head looks."""
+    previous, duplicate, induction = back.unbind(-1)
+    lens = induction[..., n - 1 :]  # its first entry is row N - 1, still in the first copy
+    means = (previous[..., 1:], duplicate[..., n:], lens[..., 1:], lens)
+    return torch.stack([x.mean(-1) for x in means])

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from interp.measurements.prompt import PromptControls, PromptReading, Rows
+from interp.measurements.prompt import PromptControls, PromptReading
+from interp.measurements.rows import Rows
 from interp.probes.rows import SHUFFLED, TWIN, RowMetric, control, each, score
 from interp.result import Provenance, Result, Score
 from interp.subject import Card, Refused
@@ -118,17 +119,16 @@ METRICS = (
 
 def all_keys(rows: Rows) -> View:
     """Every visible key."""
-    n = np.arange(1, rows.mass.shape[-1] + 1, dtype=np.float64)
-    return View(*(x.astype(np.float64) for x in (rows.mass, rows.square, rows.log, rows.peak)), n)
+    sums = (rows.mass, rows.square, rows.log, rows.peak)
+    return View(*(x.astype(np.float64) for x in sums), rows.visible)
 
 
 def without_first(rows: Rows) -> View:
     """All visible keys but token 0; rows with almost nothing left are not defined (NaN)."""
-    n = np.arange(rows.mass.shape[-1], dtype=np.float64)
     mass = rows.rest_mass.astype(np.float64)
     mass[rows.rest_mass < LEAST_REST * rows.mass] = np.nan
     rest = (rows.rest_square, rows.rest_log, rows.peak_rest)
-    return View(mass, *(x.astype(np.float64) for x in rest), n)
+    return View(mass, *(x.astype(np.float64) for x in rest), rows.visible - 1)
 
 
 def with_slot(view: View, row_sum: RowMetric) -> View:
@@ -143,9 +143,9 @@ def with_slot(view: View, row_sum: RowMetric) -> View:
     )
 
 
-def late(rows: RowMetric) -> Float[np.ndarray, "B L H late"]:
-    """Rows from FIRST_ROW on."""
-    return rows[..., FIRST_ROW:]
+def late(metric: RowMetric, rows: Rows) -> Float[np.ndarray, "B L H late"]:
+    """The metric of rows from FIRST_ROW on."""
+    return metric[..., rows.at >= FIRST_ROW]
 
 
 def metric_score(
@@ -163,14 +163,14 @@ def metric_score(
 
     def rows_of(rows: Rows) -> RowMetric:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return late(metric.compute(seen(rows)))
+            return late(metric.compute(seen(rows)), rows)
 
-    n = seen(reading.rows).visible[FIRST_ROW:]
+    n = seen(reading.rows).visible[reading.rows.at >= FIRST_ROW]
     rows = rows_of(reading.rows)
     dropped = int(np.isnan(rows).sum())
     return score(
         rows,
-        reading.request,
+        reading,
         tuple(
             control(name, EXPECT[name], name == TWIN, rows_of(r), reading.request.seed)
             for name, r in each(controls).items()
@@ -216,6 +216,12 @@ def score_concentration(
         raise Refused(
             f"Concentration needs {FIRST_ROW + 2} tokens or more, because it leaves out the first "
             f"{FIRST_ROW} rows; this prompt has {length}."
+        )
+    late_rows = int((reading.rows.at >= FIRST_ROW).sum())
+    if late_rows < 2:
+        raise Refused(
+            f"Concentration needs 2 sampled query rows from row {FIRST_ROW} on; the sample has "
+            f"{late_rows}. Read more rows."
         )
     return Result(
         probe="concentration",

@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-from interp.measurements.prompt import PromptControls, PromptRequest, Rows
+from interp.measurements.prompt import PromptControls, PromptReading
+from interp.measurements.rows import Rows
 from interp.nulls import block_length, mean_interval
 from interp.result import Control, Provenance, Score
 from interp.subject import Card
@@ -31,20 +32,28 @@ def control(name: str, expectation: str, is_null: bool, rows: RowMetric, seed: i
 
 
 def score(
-    rows: RowMetric, request: PromptRequest, controls: tuple[Control, ...], **words: object
+    rows: RowMetric, reading: PromptReading, controls: tuple[Control, ...], **words: object
 ) -> Score:
     """A prompt score: mean over query rows; `words` are the Score's descriptive fields."""
     block = block_length(rows.shape[-1])
-    value, low, high, n = mean_interval(by_head(rows), block, request.seed)
+    value, low, high, n = mean_interval(by_head(rows), block, reading.request.seed)
     return Score(
         value=value,
         low=low,
         high=high,
         n=n,
-        n_of=f"query rows of this prompt (interval: bootstrap in blocks of {block})",
+        n_of=f"{which_rows(reading)} (interval: bootstrap in blocks of {block})",
         controls=controls,
         **words,
     )
+
+
+def which_rows(reading: PromptReading) -> str:
+    """What the rows are that a mean was taken over."""
+    read, length = len(reading.rows.at), reading.rows.length
+    if read == length:
+        return "query rows of this prompt"
+    return f"of {read:,} query rows, drawn at random from this prompt's {length:,}"
 
 
 def kind(card: Card, signed: Provenance = "proxy") -> Provenance:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from interp.measurements.prompt import PromptControls, PromptReading, Rows
+from interp.measurements.prompt import PromptControls, PromptReading
+from interp.measurements.rows import COLUMNS, Rows
 from interp.nulls import proportion_interval, uniform_column
 from interp.probes.rows import SAME, SHUFFLED, TWIN, RowMetric, control, each, kind, score
 from interp.result import Figure, Result, Score
-from interp.stats.dense_rows import COLUMNS
 from interp.subject import Card
 
 SOURCE = "Gu et al. 2025, ICLR, arXiv 2410.10781"
@@ -24,9 +24,7 @@ def share(rows: Rows, column: int, signed: bool) -> RowMetric:
     weight = rows.first[..., column]
     if signed:
         weight = np.abs(weight) / np.maximum(rows.mass, np.finfo(np.float32).tiny)
-    weight = weight.astype(np.float64)
-    weight[..., :column] = np.nan
-    return weight
+    return np.where(rows.at >= column, weight, np.nan)
 
 
 def column_score(
@@ -34,10 +32,9 @@ def column_score(
 ) -> Score:
     """alpha_k of Gu et al.: mean weight on column k over the rows that see it."""
     signed = not card.reads_shares
-    length = len(reading.request.ids)
     return score(
         share(reading.rows, column, signed),
-        reading.request,
+        reading,
         tuple(
             control(
                 name, EXPECT[name], name == TWIN, share(r, column, signed), reading.request.seed
@@ -55,7 +52,7 @@ def column_score(
             "in the paper, which counts from 1). The diagonal counts: row 0 puts 1 on token 0."
         ),
         source=SOURCE,
-        uniform=uniform_column(length, column),
+        uniform=uniform_column(reading.rows.at, column),
     )
 
 
@@ -68,7 +65,7 @@ def slot_score(reading: PromptReading, controls: PromptControls | None, card: Ca
     }
     return score(
         1.0 - reading.rows.row_sum.astype(np.float64),
-        reading.request,
+        reading,
         tuple(
             control(name, words[name], name == TWIN, 1.0 - r.row_sum, reading.request.seed)
             for name, r in each(controls).items()
@@ -89,7 +86,7 @@ def signed_score(reading: PromptReading, controls: PromptControls | None, card: 
     """The column mean as applied, for matrices whose entries are no shares."""
     return score(
         reading.rows.first[..., 0].astype(np.float64),
-        reading.request,
+        reading,
         tuple(
             control(name, EXPECT[name], name == TWIN, r.first[..., 0], reading.request.seed)
             for name, r in each(controls).items()

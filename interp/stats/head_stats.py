@@ -25,7 +25,7 @@ class HeadStats:
     columns: Float[Tensor, "B H T C"] | None = None
     offsets: Float[Tensor, "B H T O"] | None = None
     targets: Float[Tensor, "B H T"] | None = None
-    lags: Float[Tensor, "B H S"] | None = None  # Σ_i A[i, i - lag], lag = 0, 1, ...
+    lags: Float[Tensor, "B H L"] | None = None  # Σ_i A[i, i - lag], lag = 0, 1, ...
     received: Float[Tensor, "B H S"] | None = None  # Σ_i A[i, j]
     block_sum: Float[Tensor, "B H I J"] | None = None  # Σ of A over a block
     block_peak: Float[Tensor, "B H I J"] | None = None  # the A of largest w in a block

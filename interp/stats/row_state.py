@@ -50,7 +50,7 @@ class RowState:
         *,
         entropy: bool = True,
         square: bool = True,
-        position: Float[Tensor, " S"] | None = None,
+        position: Float[Tensor, "*#rows S"] | None = None,
         norm: Float[Tensor, "*rows S"] | None = None,
         sign: Float[Tensor, "*rows S"] | None = None,
     ) -> "RowState":

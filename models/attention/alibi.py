@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.attention.contract import Cost, Projected, State, Traits, Turn, lags
 from models.attention.heads import HeadMixer, projections, unplaced
+from models.forms import Dots
 from models.kernels.softmax import cached, dot, fused, masked
 
 DIGIT = 128  # key numbers go through the fused kernel as two digits: half precision holds those
@@ -41,6 +42,12 @@ class Alibi(HeadMixer):
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
         return scores.softmax(-1)
+
+    def dots(self, p: Projected) -> Dots:
+        number = torch.arange(p.k.shape[2], device=p.q.device)
+        fade = (slopes(p.q).double()[:, None] * number).expand(len(p.q), -1, -1)
+        here, scale = -fade[..., -p.q.shape[2] :], p.q.shape[-1] ** -0.5
+        return Dots(q=p.q, k=p.k, scale=scale, query_bias=here, key_bias=fade)
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
         """On the fused kernel: a row may add m_h·i, which leaves m_h·j, a product like q·k."""

@@ -10,8 +10,16 @@ from torch import Tensor
 
 from models.attention.contract import Cost, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections
+from models.forms import Recurrence
 from models.kernels.features import polynomial_flops, polynomial_mix, products, widened
-from models.kernels.linear import causal, linear_step, normalise, normalise_rows, with_ones
+from models.kernels.linear import (
+    causal,
+    linear_step,
+    normalise,
+    normalise_rows,
+    over_row_sums,
+    with_ones,
+)
 from models.kernels.softmax import dot
 
 
@@ -57,3 +65,7 @@ class Based(HeadMixer):
         q, k, v = (widened(x) for x in (q, p.k, p.v))
         z, state = linear_step(feature(q), feature(k), with_ones(v), state)
         return normalise(z).to(p.v.dtype), state
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        q, k = feature(widened(p.q) * p.q.shape[-1] ** -0.5), feature(widened(p.k))
+        return Recurrence(q=over_row_sums(q, k), k=k)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.attention.contract import Cost, Projected, State, Traits, Turn
 from models.attention.heads import HeadMixer, projections
+from models.forms import Dots
 from models.kernels.softmax import cached, dot, fused, masked
 
 
@@ -42,6 +43,9 @@ class CosA(HeadMixer):
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
         return scores.softmax(-1)
+
+    def dots(self, p: Projected) -> Dots:
+        return Dots(q=p.q, k=p.k, scale=1.0)
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
         return fused(p.q, p.k, p.v, scale=1.0)

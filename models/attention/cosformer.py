@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, Turn
 from models.attention.heads import HeadMixer, projections
+from models.forms import Recurrence
 from models.kernels.linear import (
     causal,
     linear_flops,
@@ -19,6 +20,7 @@ from models.kernels.linear import (
     normalise,
     normalise_rows,
     normalised_mix,
+    over_row_sums,
     with_ones,
 )
 from models.kernels.softmax import dot
@@ -68,3 +70,6 @@ class CosFormer(HeadMixer):
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         z, state = linear_step(p.q, p.k, with_ones(p.v), state)
         return normalise(z), state
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        return Recurrence(q=over_row_sums(p.q, p.k), k=p.k)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, repeat_groups
 from models.attention.heads import HeadMixer, projections
+from models.forms import Recurrence
 from models.kernels.delta import delta_flops, delta_mix, delta_step, writes
 from models.kernels.linear import causal
 from models.kernels.softmax import dot
@@ -57,3 +58,7 @@ class Delta(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return delta_step(p.q * p.q.shape[-1] ** -0.5, p.k, p.v, p.extra["beta"], state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        k = p.extra["beta"][..., None] * p.k
+        return Recurrence(q=p.q * p.q.shape[-1] ** -0.5, k=k, a=p.k, b=-k)

@@ -7,6 +7,7 @@ The writes compare keys with keys, as in kexue 11033; flash-linear-attention's p
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from models.kernels.softmax import dot, fused, masked
 class DeltaFormer(HeadMixer):
     """A write strength β in (0, 1) per key; scores are the reading weights, before the solve."""
 
-    traits = Traits(row_stochastic=False, nonnegative=False)
+    traits = Traits(row_stochastic=False, nonnegative=False, solves=True)
 
     def __init__(self, config: HeadConfig) -> None:
         super().__init__(config)
@@ -53,7 +54,10 @@ class DeltaFormer(HeadMixer):
         return scores @ repeat_groups(written, p.q.shape[1])
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
-        return fused(p.q, p.k, softmax_writes(p.k, p.v, p.extra["beta"]))
+        u, d = softmax_writes(p.k, p.v, p.extra["beta"]), p.q.shape[-1]
+        # Of values wider than keys stock kernels write the whole matrix down.
+        q, k = (F.pad(x, (0, max(0, u.shape[-1] - d))) for x in (p.q, p.k))
+        return fused(q, k, u, scale=d**-0.5)
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         k, u = p.k, p.v

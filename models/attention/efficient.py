@@ -10,7 +10,14 @@ from torch import Tensor
 
 from models.attention.contract import Cost, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections
-from models.kernels.features import softmaxes, softmaxes_flops, softmaxes_mix, softmaxes_step
+from models.forms import Recurrence
+from models.kernels.features import (
+    fading,
+    softmaxes,
+    softmaxes_flops,
+    softmaxes_mix,
+    softmaxes_step,
+)
 
 
 def weights(q: Float[Tensor, "*n T D"], total: Float[Tensor, "*n T D"]) -> Float[Tensor, "*n T D"]:
@@ -43,3 +50,7 @@ class Efficient(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return softmaxes_step(p.q, p.k, p.v, state, weights)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        q, k, g = fading(p.q, p.k, weights)
+        return Recurrence(q=q, k=k, g=g)

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, repeat_groups
 from models.attention.heads import HeadMixer, projections
+from models.forms import Recurrence
 from models.kernels.features import (
+    fading,
     largest_is_one,
     normalised,
     softmaxes,
@@ -61,3 +63,7 @@ class ExpFeature(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return softmaxes_step(self.logs(p.q), self.logs(p.k), p.v, state, normalised)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        q, k, g = fading(self.logs(p.q), self.logs(p.k), normalised)
+        return Recurrence(q=q, k=k, g=g)

@@ -19,6 +19,7 @@ from models.attention.contract import (
     repeat_groups,
 )
 from models.attention.heads import HeadMixer, projections
+from models.forms import Dots
 from models.kernels.feedback import pairs
 from models.kernels.softmax import BLOCK, by_rows, cached, dot, masked
 
@@ -59,6 +60,12 @@ class Fox(HeadMixer):
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
         return scores.softmax(-1)
+
+    def dots(self, p: Projected) -> Dots:
+        gone = repeat_groups(p.extra["log_forget"].double().cumsum(-1), p.q.shape[1])
+        here = gone[..., -p.q.shape[2] :]
+        scale = p.q.shape[-1] ** -0.5
+        return Dots(q=p.q, k=p.k, scale=scale, query_bias=here, key_bias=-gone)
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
         return by_rows(self, p)

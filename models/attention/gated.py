@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, per_head, projections
+from models.forms import Dots
 from models.kernels.softmax import cached, dot, fused, masked
 
 
@@ -41,6 +42,9 @@ class Gated(HeadMixer):
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
         return scores.softmax(-1)
+
+    def dots(self, p: Projected) -> Dots:
+        return Dots(q=p.q, k=p.k, scale=p.q.shape[-1] ** -0.5)
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
         return fused(p.q, p.k, p.v)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, per_head, projections, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import scaled
 from models.kernels.dplr import (
     gated_flops,
@@ -82,6 +83,11 @@ class GatedDelta(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return gated_step(scaled(p.q), p.k, p.v, *self.rule(p), state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        read, beta, g = self.rule(p)
+        k = beta[..., None] * p.k
+        return Recurrence(q=scaled(p.q), k=k, g=g[..., None], a=read, b=-k)
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         return p.extra["gate"] * F.rms_norm(o, o.shape[-1:], self.gain, eps=1e-6)

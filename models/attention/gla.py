@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, per_head, projections, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import (
     decay_step,
     scaled,
@@ -75,6 +76,9 @@ class GLA(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return decay_step(scaled(p.q), p.k, p.v, p.extra["decay"], state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        return Recurrence(q=scaled(p.q), k=p.k, g=p.extra["decay"])
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         return p.extra["gate"] * F.rms_norm(o, o.shape[-1:], self.gain, eps=1e-5)

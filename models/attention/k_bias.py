@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections
+from models.forms import Dots
 from models.kernels.sinks import sink_logit
 from models.kernels.softmax import (
     cached,
@@ -52,6 +53,9 @@ class KBias(HeadMixer):
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
         return softmax_with_sink(scores, p.extra["sink"])
+
+    def dots(self, p: Projected) -> Dots:
+        return Dots(q=p.q, k=p.k, scale=p.q.shape[-1] ** -0.5, sink=p.extra["sink"])
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
         return fused_with_sink(p.q, p.k, p.v, p.extra["sink"])

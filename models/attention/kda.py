@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, repeat_groups
 from models.attention.heads import HeadMixer, per_head, projections, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import scaled, vector_decay_scores
 from models.kernels.delta import solve_unit
 from models.kernels.dplr import dplr_flops, dplr_mix, dplr_step, log_decay, slow_start
@@ -79,6 +80,10 @@ class KDA(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return dplr_step(scaled(p.q), *self.rule(p), state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        k, _, a, b, g = self.rule(p)
+        return Recurrence(q=scaled(p.q), k=k, g=g, a=a, b=b)
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         return p.extra["gate"] * F.rms_norm(o, o.shape[-1:], self.gain, eps=1e-5)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, per_head, projections, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import decay_step, scalar_decay_mix, scalar_decay_scores, steady
 from models.kernels.linear import linear_flops
 
@@ -65,6 +66,9 @@ class Lightning(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return decay_step(p.q, p.k, p.v, self.decay(p.q), state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        return Recurrence(q=p.q, k=p.k, g=self.decay(p.q)[..., None])
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         inverse_rms = (o.square().mean((1, 3), keepdim=True) + 1e-6).rsqrt()

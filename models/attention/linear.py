@@ -6,6 +6,7 @@ from torch import Tensor
 
 from models.attention.contract import Cost, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections
+from models.forms import Recurrence
 from models.kernels.linear import (
     causal,
     linear_flops,
@@ -13,6 +14,7 @@ from models.kernels.linear import (
     normalise,
     normalise_rows,
     normalised_mix,
+    over_row_sums,
     with_ones,
 )
 from models.kernels.softmax import dot
@@ -49,3 +51,7 @@ class Linear(HeadMixer):
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         z, state = linear_step(feature(p.q), feature(p.k), with_ones(p.v), state)
         return normalise(z), state
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        q, k = feature(p.q), feature(p.k)
+        return Recurrence(q=over_row_sums(q, k), k=k)

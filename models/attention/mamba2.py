@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, repeat_groups
 from models.attention.heads import HeadMixer, per_head, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import decay_step, scalar_decay_mix, scalar_decay_scores
 from models.kernels.linear import linear_flops
 
@@ -89,6 +90,11 @@ class Mamba2(HeadMixer):
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         o, state = decay_step(p.q, self.written(p), p.v, p.extra["decay"], state)
         return o + self.D[:, None, None] * p.v, state
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        g, k = p.extra["decay"][..., None], self.written(p)
+        own = (p.q * k).sum(-1) + self.D[:, None]
+        return Recurrence(q=p.q * g.exp(), k=k, g=g, own=own)
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         y = (o * p.extra["gate"]).unflatten(1, (self.n_groups, -1))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, repeat_groups
 from models.attention.heads import HeadMixer, per_head, projections, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import decay_step, scalar_decay_mix, scalar_decay_scores
 from models.kernels.linear import linear_flops
 from models.kernels.mesa import fitted, fitted_flops, fitted_step
@@ -92,6 +93,10 @@ class Mesa(HeadMixer):
         q, gram = fitted_step(p.q, p.k, beta, g, self.penalty, gram)
         o, memory = decay_step(q, beta[..., None] * p.k, p.v, g, state)
         return o, {"gram": gram, **memory}
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        k = p.extra["beta"][..., None] * p.k
+        return Recurrence(q=self.queries(p), k=k, g=p.extra["decay"][..., None])
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         return p.extra["gate"] * F.rms_norm(o, o.shape[-1:], self.gain, eps=1e-5)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.attention.contract import Cost, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections
+from models.forms import Recurrence
 from models.kernels.linear import causal, linear_flops, linear_mix, linear_step
 from models.kernels.softmax import dot
 
@@ -47,6 +48,9 @@ class NormAttention(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return linear_step(feature(p.q), feature(p.k), p.v, state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        return Recurrence(q=feature(p.q), k=feature(p.k))
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         return o * (o.square().mean((1, 3), keepdim=True) + EPS).rsqrt()

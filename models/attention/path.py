@@ -29,7 +29,7 @@ from models.kernels.softmax import dot, masked
 class Path(HeadMixer):
     """Softmax attention whose keys are reflected by every later token; w comes at low rank."""
 
-    traits = Traits(row_stochastic=True, nonnegative=True, logits=True, rotary=False)
+    traits = Traits(row_stochastic=True, nonnegative=True, logits=True, rotary=False, solves=True)
 
     def __init__(self, config: HeadConfig, rank: int = 32) -> None:
         super().__init__(config)

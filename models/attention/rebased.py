@@ -11,8 +11,16 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections
+from models.forms import Recurrence
 from models.kernels.features import polynomial_flops, polynomial_mix, products, widened
-from models.kernels.linear import causal, linear_step, normalise, normalise_rows, with_ones
+from models.kernels.linear import (
+    causal,
+    linear_step,
+    normalise,
+    normalise_rows,
+    over_row_sums,
+    with_ones,
+)
 from models.kernels.softmax import dot
 
 
@@ -58,3 +66,7 @@ class ReBased(HeadMixer):
         q, k, v = (widened(x) for x in (q, p.k, p.v))
         z, state = linear_step(products(q), products(k), with_ones(v), state)
         return normalise(z).to(p.v.dtype), state
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        q, k = products(widened(p.q) * p.q.shape[-1] ** -0.5), products(widened(p.k))
+        return Recurrence(q=over_row_sums(q, k), k=k)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, per_head, projections
+from models.forms import Recurrence
 from models.kernels.decay import decay_step, scalar_decay_mix, scalar_decay_scores, scaled, steady
 from models.kernels.linear import linear_flops
 
@@ -58,6 +59,9 @@ class RetNet(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return decay_step(scaled(p.q), p.k, p.v, self.decay(p.q), state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        return Recurrence(q=scaled(p.q), k=p.k, g=self.decay(p.q)[..., None])
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         return p.extra["gate"] * F.rms_norm(o, o.shape[-1:], eps=1e-5)

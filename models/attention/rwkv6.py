@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, repeat_groups
 from models.attention.heads import HeadMixer, per_head, projections, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import vector_decay_flops, vector_decay_mix, vector_decay_scores
 
 
@@ -85,6 +86,9 @@ class RWKV6(HeadMixer):
         memory = torch.zeros_like(write) if state is None else state["memory"]
         o = p.q @ repeat_groups(memory + self.bonus[..., None] * write, p.q.shape[1])
         return o, {"memory": p.extra["decay"].exp().mT * memory + write}
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        return Recurrence(q=p.q, k=p.k, g=p.extra["decay"], own=self.own(p)[..., 0])
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         normed = F.layer_norm(o, o.shape[-1:], eps=64e-5)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, repeat_groups
 from models.attention.heads import HeadMixer, per_head, projections, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import vector_decay_scores
 from models.kernels.dplr import dplr_flops, dplr_mix, dplr_step, dplr_weights
 
@@ -84,6 +85,10 @@ class RWKV7(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return dplr_step(p.q, p.k, p.v, *self.low_rank(p), state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        a, b, g = self.low_rank(p)
+        return Recurrence(q=p.q, k=p.k, g=g, a=a, b=b)
 
     def readout(self, o: Float[Tensor, "B H T V"], p: Projected) -> Float[Tensor, "B H T V"]:
         o = F.layer_norm(o, o.shape[-1:], eps=o.shape[-1] * 1e-5)

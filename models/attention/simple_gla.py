@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections, unplaced
+from models.forms import Recurrence
 from models.kernels.decay import decay_step, scalar_decay_mix, scalar_decay_scores, scaled
 from models.kernels.linear import linear_flops
 
@@ -54,3 +55,6 @@ class SimpleGLA(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return decay_step(scaled(p.q), p.k, p.v, p.extra["decay"], state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        return Recurrence(q=scaled(p.q), k=p.k, g=p.extra["decay"][..., None])

@@ -21,6 +21,7 @@ from models.attention.contract import (
     repeat_groups,
 )
 from models.attention.heads import HeadMixer, per_head, projections
+from models.forms import Dots
 from models.kernels.sinks import less_sink_value, plus_sink_value, sink_logit
 from models.kernels.softmax import (
     cached,
@@ -75,6 +76,9 @@ class SinkToken(HeadMixer):
 
     def values(self, p: Projected) -> Float[Tensor, "B H S V"]:
         return repeat_groups(less_sink_value(p.v, self.sink_value), p.q.shape[1])
+
+    def dots(self, p: Projected) -> Dots:
+        return Dots(q=p.q, k=p.k, scale=p.q.shape[-1] ** -0.5, sink=p.extra["sink"])
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
         v = less_sink_value(p.v, self.sink_value)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.attention.contract import Cost, Projected, State, Traits
 from models.attention.heads import HeadMixer, projections
+from models.forms import Recurrence
 from models.kernels.linear import causal, linear_flops, linear_mix, linear_step
 from models.kernels.softmax import dot
 
@@ -38,3 +39,6 @@ class Unnormalised(HeadMixer):
 
     def step(self, p: Projected, state: State | None) -> tuple[Float[Tensor, "B H 1 V"], State]:
         return linear_step(p.q * p.q.shape[-1] ** -0.5, p.k, p.v, state)
+
+    def recurrence(self, p: Projected) -> Recurrence:
+        return Recurrence(q=p.q * p.q.shape[-1] ** -0.5, k=p.k)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Traits, lags
 from models.attention.heads import HeadMixer, projections
+from models.forms import Dots
 from models.kernels.masks import at_least_one, window_flops, window_mix
 from models.kernels.softmax import cached, dot, masked
 
@@ -40,6 +41,9 @@ class Window(HeadMixer):
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
         return scores.softmax(-1)
+
+    def dots(self, p: Projected) -> Dots:
+        return Dots(q=p.q, k=p.k, scale=p.q.shape[-1] ** -0.5, window=self.window)
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
         return window_mix(p.q, p.k, p.v, self.window)

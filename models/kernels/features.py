@@ -128,6 +128,22 @@ def softmaxes_step(
     return out.to(dtype), {"total": total, "memory": memory}
 
 
+def fading(
+    q: Float[Tensor, "B H T F"], k: Float[Tensor, "B G T F"], weights: Weights
+) -> tuple[Float[Tensor, "B H T F"], Float[Tensor, "B G T F"], Float[Tensor, "B G T F"]]:
+    """Queries, keys and log decays of a memory with the same matrix; none of them is above 1 or 0.
+
+    A_ij = Σ_f exp(w_if) · exp(total_jf - total_if) · exp(k_jf - total_jf), where the middle factor
+    is a product of decays from one token to the next.
+    """
+    k = widened(k)
+    total = k.logcumsumexp(2)
+    rows = weights(widened(q), repeat_groups(total, q.shape[1])).exp()
+    # Nothing lies before the first token, so its decay is of no account.
+    before = torch.cat([total[:, :, :1], total[:, :, :-1]], 2)
+    return rows, (k - total).exp(), F.logsigmoid(before - k)
+
+
 def softmaxes_flops(t: int, n_heads: int, n_features: int, d_value: int) -> int:
     """Of `softmaxes_mix` over t tokens, t a multiple of 64."""
     triangles = (CHUNK - 1) * n_features + 2 * CHUNK * d_value

@@ -8,6 +8,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from models.attention.contract import Cost, HeadConfig, Projected, State, Turn
+from models.forms import Dots
 from models.kernels.softmax import dot, fused, masked
 
 
@@ -19,6 +20,9 @@ class SoftmaxRoads:
 
     def weigh(self, scores: Float[Tensor, "B H T S"], p: Projected) -> Float[Tensor, "B H T S"]:
         return scores.softmax(-1)
+
+    def dots(self, p: Projected) -> Dots:
+        return Dots(q=p.q, k=p.k, scale=p.q.shape[-1] ** -0.5)
 
     def mix(self, p: Projected) -> Float[Tensor, "B H T V"]:
         # Stock kernels that never write A down want values exactly as wide as the keys.

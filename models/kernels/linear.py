@@ -49,6 +49,14 @@ def normalise_rows(scores: Float[Tensor, "B H T S"]) -> Float[Tensor, "B H T S"]
     return scores / at_least_tiny(scores.sum(-1, keepdim=True))
 
 
+def over_row_sums(
+    q: Float[Tensor, "B H T F"], k: Float[Tensor, "B G T F"]
+) -> Float[Tensor, "B H T F"]:
+    """q divided by the row sums of tril(q kᵀ), so that tril(q kᵀ) is the normalised matrix."""
+    seen = repeat_groups(k.cumsum(2), q.shape[1])
+    return q / at_least_tiny((q * seen).sum(-1, keepdim=True))
+
+
 def with_ones(v: Float[Tensor, "B G T V"]) -> Float[Tensor, "B G T V1"]:
     """The values with a column of ones behind them."""
     return F.pad(v, (0, 1), value=1)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,17 @@ def chromium():
     return found
 
 
+@dataclass(frozen=True)
+class Running:
+    """A server under test."""
+
+    address: str
+    pid: int
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """Address of a running Headlamp; the real model when it has been fetched."""
+def running(tmp_path_factory):
+    """A running Headlamp with the real model; skipped where that has not been fetched."""
     if not smollm2.ready():
         pytest.skip("SmolLM2 has not been fetched; `python -m models.smollm2` does")
     with socket.socket() as free:
@@ -51,12 +60,18 @@ def server(tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until_ready(process, address, log)
-        yield address
+        yield Running(address, process.pid)
     finally:
         process.terminate()
         process.wait(20)
         log.seek(0)
         assert "Traceback" not in (text := log.read()), text[-3000:]
+
+
+@pytest.fixture(scope="session")
+def server(running: Running) -> str:
+    """Its address."""
+    return running.address
 
 
 def wait_until_ready(process, address, log, seconds=120):

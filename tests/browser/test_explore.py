@@ -108,8 +108,8 @@ def test_progress_and_cancel_leave_a_usable_page(visit):
     ("text", "said"),
     [
         ("", "The prompt is empty"),
-        ("word " * 14000, r"70,000 bytes; the limit is 65,536 bytes"),
-        ("word " * 8000, r"limit is [\d,]+, because the memory budget is 2,048 MiB"),
+        ("word " * 210000, r"1,050,000 bytes; the limit is 1,048,576 bytes"),
+        ("word " * 9000, r"9,001 tokens; the limit is 8,192, because the model's context is 8,192"),
     ],
 )
 def test_prompts_that_cannot_be_read_get_a_sentence(visit, text, said):
@@ -154,7 +154,7 @@ def test_a_dead_prompt_link_can_be_left(visit):
         ("notes.txt", b"\xff\xfe\xfa\x00\xd8\x00\xd8", "is not UTF-16 text"),
         ("notes.txt", b"\x80\x81", "is not UTF-8 text"),
         ("notes.txt", b"", "The prompt is empty"),
-        ("notes.txt", b"x" * 70000, "the limit is 65,536 bytes"),
+        ("notes.txt", b"x" * (2**20 + 1), "File must be 1"),
     ],
 )
 def test_uploaded_nonsense_gets_a_sentence(visit, name, data, said):

@@ -14,16 +14,19 @@ from transformers import GPT2Config, LlamaConfig, PreTrainedTokenizerFast
 
 from interp.adapters.own import Own, untrained
 from interp.catalog import load
-from interp.measurements.prompt import PromptControls, PromptReading, PromptRequest, Rows, rows_of
+from interp.measurements.prompt import PromptControls, PromptReading, PromptRequest, thumbnails
 from interp.measurements.repeats import (
     RepeatsControls,
     RepeatsReading,
     RepeatsRequest,
     StripePair,
     Stripes,
-    diagonals,
 )
-from interp.stats.dense_rows import row_stats, thumbnail
+from interp.measurements.repeats import stripes as stripe_means
+from interp.measurements.rows import Rows, rows_of, rows_wanted
+from interp.stats.head_stats import HeadStats
+from interp.stats.naive import of_matrix
+from interp.stats.wanted import Wanted
 from interp.subject import Card, Kept, Subject
 from models.transformer import TransformerConfig
 from tests.conftest import one_per_matrix, suited
@@ -77,15 +80,22 @@ def random_pattern(t: int, seed: int, signed: bool = False) -> Tensor:
     return logits.softmax(-1)
 
 
+def by_hand(a: Tensor, wanted: Wanted) -> HeadStats:
+    """Statistics of [B, H, T, T] patterns by their definitions."""
+    at = torch.arange(a.shape[-1])
+    return of_matrix(a, wanted, at, at, (at[:, None] >= at).expand(len(a), 1, -1, -1))
+
+
 def rows(patterns: Tensor) -> Rows:
     """Row statistics of [B, L, H, T, T] patterns, one layer at a time as a run makes them."""
-    return rows_of([row_stats(patterns[:, layer]) for layer in range(patterns.shape[1])])
+    t = patterns.shape[-1]
+    return rows_of([by_hand(a, rows_wanted()) for a in patterns.unbind(1)], torch.arange(t), t)
 
 
 def prompt_reading(patterns: Tensor, seed: int = 0) -> PromptReading:
     """A reading of [L, H, T, T] patterns, as if a prompt had made them."""
     t = patterns.shape[-1]
-    thumbs = torch.stack([thumbnail(layer[None])[0] for layer in patterns]).numpy()
+    thumbs = thumbnails([by_hand(a[None], Wanted(block=-(-t // 32))) for a in patterns])
     request = PromptRequest(ids=tuple(range(t)), seed=seed)
     return PromptReading(request, rows(patterns[None]), thumbs, np.zeros(t - 1), Kept())
 
@@ -100,7 +110,8 @@ def stripes(patterns: Tensor, n: int) -> StripePair:
     shares = patterns.abs() / patterns.abs().sum(-1, keepdim=True)
 
     def of(x: Tensor) -> Stripes:
-        return Stripes(*torch.stack([diagonals(layer, n) for layer in x.unbind(1)], 2).numpy())
+        back = [by_hand(a, Wanted(offsets=(1, n, n - 1))).offsets for a in x.unbind(1)]
+        return Stripes(*torch.stack([stripe_means(one, n) for one in back], 2).numpy())
 
     return StripePair(of(patterns), of(shares))
 

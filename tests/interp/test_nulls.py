@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from interp.nulls import (
+    CELLS,
     RESAMPLES,
     block_length,
     generator,
@@ -25,16 +26,16 @@ GOLDEN = {16: 0.21130, 32: 0.12683, 64: 0.0741233, 128: 0.04245, 256: 0.02392}
 
 @pytest.mark.parametrize(("t", "expected"), GOLDEN.items())
 def test_uniform_column_golden(t: int, expected: float) -> None:
-    assert uniform_column(t) == pytest.approx(expected, abs=6e-6)
+    assert uniform_column(np.arange(t)) == pytest.approx(expected, abs=6e-6)
     harmonic = sum(1 / i for i in range(1, t + 1))
-    assert uniform_column(t) == pytest.approx(harmonic / t, rel=1e-12)
+    assert uniform_column(np.arange(t)) == pytest.approx(harmonic / t, rel=1e-12)
 
 
 @pytest.mark.parametrize("k", [0, 1, 2, 7])
 def test_uniform_column_is_the_mean_of_that_column(k: int) -> None:
     t = 8
     a = np.tril(np.ones((t, t))) / np.arange(1, t + 1)[:, None]
-    assert uniform_column(t, k) == pytest.approx(a[k:, k].mean(), rel=1e-12)
+    assert uniform_column(np.arange(t), k) == pytest.approx(a[k:, k].mean(), rel=1e-12)
 
 
 def test_one_sample_has_no_interval_and_none_has_no_value() -> None:
@@ -194,3 +195,22 @@ def test_shuffled_is_a_permutation() -> None:
 
 def test_repeated_is_one_token() -> None:
     assert repeated(17, 5).tolist() == [[17] * 5]
+
+
+def test_uniform_column_of_sampled_rows() -> None:
+    """By hand: of rows 1, 4 and 9 the last two see column 2, and give it 1/5 and 1/10."""
+    assert uniform_column(np.array([1, 4, 9]), 2) == pytest.approx(0.15)
+    assert uniform_column(np.array([0, 1]), 2) is None
+
+
+def test_long_series_are_bootstrapped_in_cells_with_the_same_answer() -> None:
+    """Against the interval of the same series without cells; NaN samples count nowhere."""
+    rng = np.random.default_rng(3)
+    samples = rng.normal(size=(2, 1, 2 * CELLS + 5))
+    samples[0, 0, :40] = np.nan
+    value, low, high, n = mean_interval(samples, 16, seed=0)
+    np.testing.assert_allclose(value, np.nanmean(samples, -1), rtol=1e-12)
+    np.testing.assert_array_equal(n[:, 0], [2 * CELLS - 35, 2 * CELLS + 5])
+    width = 2 * 1.96 / np.sqrt(n)  # independent normal samples: the closed form
+    np.testing.assert_allclose(high - low, width, rtol=0.1)
+    assert (low < value).all() and (value < high).all()

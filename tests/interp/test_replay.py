@@ -84,7 +84,7 @@ def test_patterns_and_logits_equal_transformers(
     assert reading.losses.mean() == pytest.approx(loss, rel=1e-5)
     received = np.array([a[0].sum(1) for a in found.attentions])
     received /= np.arange(tokens.shape[1], 0, -1)
-    np.testing.assert_allclose(reading.rows.received[0], received, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(reading.received, received, rtol=1e-4, atol=1e-6)
 
 
 def test_edits_of_real_architectures(bridged: Subject, words: str) -> None:

@@ -82,8 +82,9 @@ def test_bytes_of_nested_values() -> None:
 
 def test_bytes_of_a_reading(own: Callable[..., Own]) -> None:
     reading = prompt.read(own(), PromptRequest(ids=tuple(b"a prompt")), Silent())
-    arrays = [*vars(reading.rows).values(), reading.thumbs, reading.losses]
-    expected = sum(array.size * 4 for array in arrays) + reading.kept.nbytes
+    arrays = [x for x in vars(reading.rows).values() if isinstance(x, np.ndarray)]
+    arrays += [reading.thumbs, reading.losses, reading.received]
+    expected = sum(array.size * array.itemsize for array in arrays) + reading.kept.nbytes
     assert nbytes(reading) == OVERHEAD + expected and reading.kept.nbytes >= 2 * 8 * 24 * 4
 
 

@@ -88,12 +88,12 @@ def test_cancel_stops_at_the_next_layer(engine: Engine) -> None:
                 engine.cancel("me", "map")
             progress.step(at, total, note)
 
-        spy = SimpleNamespace(step=step, breathe=progress.breathe)
+        spy = SimpleNamespace(step=step, breathe=progress.breathe, show=progress.show)
         return prompt.read(subject, PromptRequest(ids=IDS), spy)
 
     ticket = engine.submit(Work("read", "Reading", run), "me", "map")
     assert ticket.wait(10.0) and ticket.state == "cancelled" and ticket.job.result is None
-    assert seen == [1, 2]
+    assert seen == [0, 1, 2]
     modules = engine.shelf.peek("tiny-softmax").model.modules()
     assert sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules) == 0
     assert engine.cache.get("read") is None

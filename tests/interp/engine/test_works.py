@@ -16,13 +16,14 @@ from interp.engine import works
 from interp.engine.engine import Engine
 from interp.engine.job import Work
 from interp.engine.shelf import Shelf
+from interp.measurements import prompt
 from interp.measurements.prompt import PromptRequest
 from interp.measurements.repeats import RepeatsRequest
 from interp.probes.ablation import run_ablation
 from interp.progress import Silent
 from interp.registry import PROBES, PROMPT, REPEATS
 from interp.result import Result
-from interp.subject import Card, pattern_name
+from interp.subject import Card, Refused, pattern_name
 
 PROMPTS = [
     tuple(b"one prompt to read"),
@@ -66,10 +67,10 @@ def requests(card: Card) -> list[tuple[str, Callable[[Own], Answer], Work]]:
             def ablated(s: Own, r: PromptRequest = request, at: tuple = (layer, head)) -> Answer:
                 return answer(run_ablation(s, r, *at, Silent()))
 
-            def matrix(s: Own, t: torch.Tensor = tokens, at: tuple = (layer, head)) -> Answer:
-                names = [pattern_name(layer) for layer in range(s.card.n_layers)]
-                found = capture(s, t, names).activations[names[at[0]]]
-                return found[0, at[1]].numpy().tobytes()
+            def matrix(s: Own, r: PromptRequest = request, at: tuple = (layer, head)) -> Answer:
+                source = s.source(prompt.read(s, r, Silent()).kept, at[0])
+                whole = slice(0, len(r.ids))
+                return source.window(at[1], whole, whole)[0].numpy().tobytes()
 
             name = f"{i} L{layer}H{head}"
             found.append(
@@ -162,7 +163,55 @@ def test_patterns_are_read_only_and_of_one_head(own: Callable[..., Own]) -> None
     found = ticket.job.result
     assert (found.layer, found.head) == (1, 2) and found.pattern.shape == (len(PROMPTS[0]),) * 2
     assert found.pattern.base is None and not found.pattern.flags.writeable
-    np.testing.assert_allclose(found.pattern.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+        found.pattern, applied(model, PROMPTS[0], 1, 2), rtol=1e-5, atol=1e-7
+    )
+
+
+def applied(model: Own, ids: tuple[int, ...], layer: int, head: int) -> np.ndarray:
+    """The matrix as a hook on the pattern sees it."""
+    name = pattern_name(layer)
+    return capture(model, torch.tensor([ids]), [name]).activations[name][0, head].numpy()
+
+
+@pytest.mark.parametrize("variant", ["softmax", "delta"])
+def test_an_overview_and_windows_of_a_long_matrix(own: Callable[..., Own], variant: str) -> None:
+    model, ids = own(variant, n_ctx=700), tuple(range(2, 252)) * 2 + tuple(range(100))
+    engine, request = Engine(lambda name, say: model), PromptRequest(ids=ids, rows=40)
+    whole = applied(model, ids, 1, 3)
+    work = works.overview_work(model.card, request, 1, 3)
+    ticket = engine.submit(work, "me", "overview")
+    assert ticket.wait(60.0), "an overview takes seconds"
+    found = ticket.job.result
+    assert found.side == 2 and found.pattern.shape == (300, 300)
+    for i, j in ((0, 0), (299, 1), (150, 149), (77, 30), (5, 9)):
+        block = whole[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].ravel()
+        assert found.pattern[i, j] == pytest.approx(
+            block[np.abs(block).argmax()], rel=1e-3, abs=1e-6
+        )
+    for rows, keys in (((590, 600), (0, 512)), ((17, 18), (3, 9)), ((0, 40), (30, 60))):
+        work = works.window_work(model.card, request, 1, 3, rows, keys)
+        ticket = engine.submit(work, "me", "window")
+        assert ticket.wait(60.0)
+        expected = whole[slice(*rows), slice(*keys)]
+        np.testing.assert_allclose(ticket.job.result.pattern, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys"),
+    [((0, 513), (0, 5)), ((5, 5), (0, 5)), ((7, 3), (0, 5)), ((0, 5), (-1, 5)), ((0, 5), (8, 99))],
+)
+def test_windows_that_are_none_are_refused(
+    own: Callable[..., Own], rows: tuple, keys: tuple
+) -> None:
+    request = PromptRequest(ids=PROMPTS[0] * 30)
+    with pytest.raises(Refused, match=r"A window spans 1 to 512 of the prompt's 5\d\d tokens"):
+        works.window_work(own().card, request, 0, 0, rows, (keys[0], keys[1] * 100))
+
+
+def test_a_long_matrix_is_not_shown_whole(own: Callable[..., Own]) -> None:
+    with pytest.raises(Refused, match="L1H2 has 2,049 rows; past 2,048 it is shown as an overview"):
+        works.pattern_work(own().card, PromptRequest(ids=(1,) * 2049), 1, 2)
 
 
 def test_loading_is_work_too(own: Callable[..., Own]) -> None:

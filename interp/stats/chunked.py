@@ -1,0 +1,202 @@
+"""Statistics on a processor: tiles of the matrix pass through the cache, O(n) memory per head.
+
+Exact: every sum is of the softmax's own terms, relative to a running maximum, and is merged in
+float64. The online softmax is that of Milakov & Gimelshein (2018, arXiv 1805.02867); entropy,
+squares and column sums ride along as in FlashAttention's loop (Dao et al. 2022, arXiv 2205.14135).
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.stats.head_stats import HeadStats
+from interp.stats.points import with_points
+from interp.stats.row_state import RowState, Spread
+from interp.stats.strip_sums import Strip
+from interp.stats.tile_pass import LN2, Heads, Out, Pass
+from interp.stats.tiling import Layout, Size
+from interp.stats.wanted import Wanted
+from models.forms import Dots
+
+LONG = 2048  # keys from which a head fills the cache by itself
+# Two tiles of float32 numbers stay in 1 to 2 MiB of L2 cache.
+SHORT_SIZE = Size(rows=128, keys=512, heads=9)
+LONG_SIZE = Size(rows=128, keys=1024, heads=3)
+
+
+KEPT = threading.local()  # buffers: page faults of fresh ones are a tenth of a short prompt's time
+
+
+def chunked(
+    dots: Dots,
+    wanted: Wanted,
+    norms: Float[Tensor, "B H S"] | None = None,
+    size: Size | None = None,
+) -> HeadStats:
+    """Statistics of a softmax of dot products in float32 (float64 where the queries are).
+
+    Time goes with the entries that are seen, memory with rows and keys. Long prompts are spread
+    over `torch.get_num_threads()` threads, head by head. `size` overrides how it is tiled.
+    """
+    long = dots.k.shape[2] >= LONG
+    size = size or (LONG_SIZE if long else SHORT_SIZE)
+    kind = torch.promote_types(dots.q.dtype, torch.float32)
+    with torch.no_grad():
+        layout = Layout.of(dots, kind)
+        heads = dots.q.shape[0] * dots.q.shape[1]
+        out = room(layout, wanted, heads)
+        threads = torch.get_num_threads() if long else 1
+        parts = shares(heads, size.heads, threads)
+
+        def run(where: slice) -> None:
+            over_heads(Heads.of(dots, where, norms, kind), layout, wanted, out, size)
+
+        spread(run, parts, threads)
+        return collected(dots, wanted, layout, out, kind)
+
+
+def shares(heads: int, most: int, threads: int) -> list[slice]:
+    """Slices of at most so many heads, as even as can be, as many for each thread."""
+    count = min(heads, -(-heads // (most * threads)) * threads)
+    ends = [heads * at // count for at in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(ends)]
+
+
+def over_heads(heads: Heads, layout: Layout, wanted: Wanted, out: Out, size: Size) -> None:
+    """All statistics of some heads."""
+    cut, end = layout.before(wanted.apart), layout.keys.shape[0]
+    strip = out.strip if out.strip.wanted else None
+    leaders = out.top_keys.shape[-1]
+    rest = Pass(heads, layout, wanted, out, (cut, end), size, None, strip, leaders)
+    if end < LONG and size == SHORT_SIZE:
+        rest = replace(rest, buffers=kept(rest.area, heads.k.dtype))
+    if out.apart is None:
+        store(out.rest, rest.run(), heads.where)
+        return
+    # Few keys are told apart: many rows at once keep the number of operations low.
+    rows = min(layout.rows.shape[0], max(size.rows, size.rows * size.keys // max(1, cut)))
+    few = Size(rows, min(size.keys, max(1, cut)), size.heads)
+    apart = replace(rest, keys=(0, cut), size=few, strip=None, buffers=[])
+    first = apart.run()
+    second = replace(rest, other=first).run()
+    if strip:
+        replace(apart, other=second, strip=strip, leaders=0).run()
+    store(out.apart, first, heads.where)
+    store(out.rest, second, heads.where)
+
+
+def kept(area: int, kind: torch.dtype) -> list[Tensor]:
+    """This thread's buffers for short prompts, of the last area and kind asked for; about 10 MB."""
+    if getattr(KEPT, "of", None) != (area, kind):
+        KEPT.of, KEPT.buffers = (area, kind), []
+    return KEPT.buffers
+
+
+def store(to: RowState, state: RowState, where: slice) -> None:
+    """Write the state of some heads into that of all."""
+    for part in fields(state):
+        if (x := getattr(state, part.name)) is not None:
+            getattr(to, part.name)[where] = x
+
+
+def spread(run: Callable[[slice], None], parts: list[slice], threads: int) -> None:
+    """Run all parts, each on one thread: operations are too small to be split further."""
+    threads = min(threads, len(parts))
+    if threads < 2:
+        for part in parts:
+            run(part)
+        return
+    inference, before = torch.is_inference_mode_enabled(), torch.get_num_threads()
+
+    def alone(part: slice) -> None:
+        # Both modes belong to a thread, and what is made in inference mode is written in it only.
+        with torch.no_grad(), torch.inference_mode(inference):
+            run(part)
+
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(alone, parts))
+    finally:
+        torch.set_num_threads(before)
+
+
+def room(layout: Layout, wanted: Wanted, heads: int) -> Out:
+    """Results of rows that have seen nothing yet."""
+    t, top = layout.rows.shape[0], max(wanted.top, int(wanted.argmax))
+    zeros = {"l": True, "e": wanted.entropy, "z": wanted.square}
+    zeros |= {"d": wanted.distance, "f": wanted.valued}
+
+    def state() -> RowState:
+        sums = {
+            name: torch.zeros(heads, t, dtype=torch.float64) for name, on in zeros.items() if on
+        }
+        return RowState(m=torch.full((heads, t), -torch.inf, dtype=torch.float64), **sums)
+
+    return Out(
+        apart=state() if wanted.apart else None,
+        rest=state(),
+        strip=Strip.zeros(layout, wanted, heads),
+        top_keys=torch.full((heads, t, top), -1),
+        top_logits=torch.full((heads, t, top), -torch.inf, dtype=torch.float64),
+    )
+
+
+def collected(dots: Dots, wanted: Wanted, layout: Layout, out: Out, kind: torch.dtype) -> HeadStats:
+    """All heads' results as statistics."""
+    shape = dots.q.shape[:2]
+    rest = shaped(out.rest, shape)
+    state = rest if out.apart is None else shaped(out.apart, shape).merge(rest)
+    lse = state.lse
+    if dots.sink is not None:
+        lse = torch.logaddexp(lse, dots.sink.double())
+
+    def of(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.unflatten(0, shape).to(kind)
+
+    def narrow(x: Spread) -> Spread:
+        return Spread(
+            **{f.name: None if (y := getattr(x, f.name)) is None else y.to(kind) for f in fields(x)}
+        )
+
+    every = state.finalize(lse)
+    weights = of((out.top_logits * LN2 - finite_lse(lse.flatten(0, 1))[..., None]).exp())
+    keys = torch.where(out.top_logits == -torch.inf, -1, out.top_keys).unflatten(0, shape)
+    visible = layout.visible()
+    if dots.start is not None:
+        visible = visible[:: shape[1]]
+    stats = HeadStats(
+        visible=visible.expand(shape[0], -1),
+        row_sum=every.mass.to(kind),
+        every=narrow(every),
+        rest=narrow(rest.finalize(lse)) if wanted.apart else None,
+        lse=lse.to(kind),
+        distance=state.total("d", lse).to(kind) if wanted.distance else None,
+        argmax=keys[..., 0] if wanted.argmax else None,
+        top_keys=keys[..., : wanted.top] if wanted.top else None,
+        top_weights=weights[..., : wanted.top] if wanted.top else None,
+        lags=of(out.strip.lags),
+        received=of(out.strip.received),
+        block_sum=of(out.strip.block_sum),
+        block_peak=of(out.strip.block_peak),
+        valued=state.total("f", lse).to(kind) if wanted.valued else None,
+    )
+    return with_points(stats, dots, wanted, lse)
+
+
+def finite_lse(lse: Float[Tensor, "heads T"]) -> Float[Tensor, "heads T"]:
+    """Zero for rows that see nothing."""
+    return torch.where(lse.isinf(), 0, lse)
+
+
+def shaped(state: RowState, shape: torch.Size) -> RowState:
+    """The state of batch and heads apart."""
+    parts = {f.name: getattr(state, f.name) for f in fields(state)}
+    return RowState(
+        **{name: None if x is None else x.unflatten(0, shape) for name, x in parts.items()}
+    )

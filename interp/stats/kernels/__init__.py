@@ -1,0 +1,1 @@
+"""Triton kernels of the row pass and the column pass, and what turns them into statistics."""

@@ -1,0 +1,296 @@
+"""One pass over the tiles of some heads: row sums tile by tile, then what needs the final sums.
+
+Logits are kept in units of ln 2, because exp2 costs a third of exp on some processors.
+"""
+
+import math
+from dataclasses import dataclass, field, fields
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.stats.row_state import RowState
+from interp.stats.strip_sums import NO_SHARES, Shares, Strip
+from interp.stats.tiling import Layout, Size, Tile
+from interp.stats.wanted import Wanted
+from models.forms import Dots
+
+LN2 = math.log(2)
+LEAST = -200.0  # exp2 of it is 0 in float32; a product with it is no NaN
+GROUP = 32  # keys that one maximum stands for while the largest are looked for
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """What one thread works on: some slices of batch and head, keys turned for the product."""
+
+    q: Float[Tensor, "N T D"]
+    k: Float[Tensor, "N D S"]
+    dots: Dots
+    where: slice  # of batch · heads
+    sink: Float[Tensor, "N T"] | None
+    query_bias: Float[Tensor, "N T"] | None
+    key_bias: Float[Tensor, "N S"] | None
+    norms: Float[Tensor, "N S"] | None
+
+    @staticmethod
+    def of(dots: Dots, where: slice, norms: Tensor | None, kind: torch.dtype) -> "Heads":
+        """Slices `where` of all batch · heads, computed in `kind`."""
+        h, g = dots.q.shape[1], dots.k.shape[1]
+        places = [divmod(at, h) for at in range(where.start, where.stop)]
+
+        def of(x: Tensor | None) -> Tensor | None:
+            return None if x is None else torch.stack([x[b, at] for b, at in places])
+
+        k = [dots.k[b, at * g // h].mT for b, at in places]
+        sink, norms = of(dots.sink), of(norms)
+        return Heads(
+            q=dots.q[places[0]][None] if len(places) == 1 else of(dots.q),
+            k=torch.stack([x.to(kind) for x in k]),
+            dots=dots,
+            where=where,
+            sink=None if sink is None else sink.to(kind) / LN2,
+            query_bias=of(dots.query_bias),
+            key_bias=of(dots.key_bias),
+            norms=None if norms is None else norms.to(kind),
+        )
+
+    def queries(self, rows: slice) -> Float[Tensor, "N R D"]:
+        """Some queries with all factors of the logits in them."""
+        factor = self.dots.scale / (LN2 if self.dots.softcap is None else self.dots.softcap)
+        return self.q[:, rows].to(self.k.dtype) * factor
+
+    def scores(self, q: Tensor, rows: slice, keys: slice, out: Tensor) -> None:
+        """Logits in units of ln 2 of one tile."""
+        torch.bmm(q, self.k[:, :, keys], out=out)
+        if self.dots.softcap is not None:
+            out.tanh_().mul_(self.dots.softcap / LN2)
+        if self.query_bias is not None:
+            # Long sums whose difference is small: taken in float64, entry by entry.
+            bias = self.query_bias[:, rows, None] + self.key_bias[:, None, keys]
+            out.add_(bias.mul_(1 / LN2))
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Row sums of single tiles of a few row blocks, merged together to save small operations."""
+
+    names: tuple[str, ...]  # of the sums: m first, then l
+    sums: Float[Tensor, "blocks slots sums N R"]
+    used: list[int] = field(default_factory=list)  # slots per row block
+
+    @staticmethod
+    def empty(
+        names: tuple[str, ...], shape: tuple[int, int, int, int], kind: torch.dtype
+    ) -> "Parts":
+        """No sums yet."""
+        parts = Parts(names, torch.zeros(*shape[:2], len(names), *shape[2:], dtype=kind))
+        parts.sums[:, :, 0] = -torch.inf
+        return parts
+
+    def take(self, rows: int) -> dict[str, Float[Tensor, "N R"]]:
+        """Where the next tile of the last row block writes its sums."""
+        place = self.sums[len(self.used) - 1, self.used[-1], :, :, :rows]
+        self.used[-1] += 1
+        return dict(zip(self.names, place.unbind(0), strict=True))
+
+    def last(self, rows: int) -> tuple[Tensor, Tensor]:
+        """m and l of every tile of the last row block, each `[slots, N, R]`."""
+        place = self.sums[len(self.used) - 1, : self.used[-1], :2, :, :rows]
+        return place.unbind(1)
+
+    def merged(self) -> RowState:
+        """The state of all rows so far, `[N, blocks · R]`, in float64 and nats; then forget."""
+        slots = max(1, *self.used)
+        sums = self.sums[: len(self.used), :slots].double().unbind(2)
+        state = RowState(**dict(zip(self.names, sums, strict=True)))
+        state.m.mul_(LN2)
+        if state.e is not None:
+            state.e.mul_(LN2)
+        m = state.m.amax(1, keepdim=True)
+        state = state.on(m.expand_as(state.m))
+        merged = {name: getattr(state, name).sum(1) for name in self.names[1:]} | {"m": m[:, 0]}
+        self.sums[:, :, 0] = -torch.inf
+        self.used.clear()
+        return RowState(**{name: x.transpose(0, 1).flatten(1) for name, x in merged.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Out:
+    """Where all heads' results are written, in float64."""
+
+    apart: RowState | None  # "heads T"
+    rest: RowState
+    strip: Strip
+    top_keys: Int[Tensor, "heads T K"]
+    top_logits: Float[Tensor, "heads T K"]  # in units of ln 2
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Some heads' rows over a range of keys; `other` is the state of all keys out of the range."""
+
+    heads: Heads
+    layout: Layout
+    wanted: Wanted
+    out: Out
+    keys: tuple[int, int]
+    size: Size
+    other: RowState | None
+    strip: Strip | None  # None: only row sums
+    leaders: int  # how many of the largest weights to look for
+    buffers: list[Tensor] = field(default_factory=list)  # scores, then weights of each tile
+
+    @property
+    def area(self) -> int:
+        """Entries of a tile of all heads."""
+        return self.heads.q.shape[0] * self.size.rows * self.size.keys
+
+    def run(self) -> RowState:
+        """All row blocks; the row states of all rows, `[N, T]`."""
+        n, t = self.heads.q.shape[:2]
+        slots = self.keys[1] // self.size.keys - self.keys[0] // self.size.keys + 4
+        blocks = -(-t // self.size.rows)
+        at_once = max(1, min(blocks, 2**17 // (slots * n * self.size.rows)))
+        w = self.wanted
+        optional = {"e": w.entropy, "z": w.square, "d": w.distance, "f": w.valued}
+        names = ("m", "l", *(name for name, on in optional.items() if on))
+        parts = Parts.empty(names, (at_once, slots, n, self.size.rows), self.heads.k.dtype)
+        states = []
+        for block in range(blocks):
+            rows = slice(block * self.size.rows, min(t, (block + 1) * self.size.rows))
+            self.rows(rows, parts)
+            if block == blocks - 1 or len(parts.used) == at_once:
+                states.append(parts.merged())
+        return joined(states, t)
+
+    def rows(self, rows: slice, parts: Parts) -> None:
+        """One block of rows, tile by tile."""
+        q = self.heads.queries(rows)
+        n, r = q.shape[:2]
+        shares = Shares.of(self.layout, rows, self.wanted, q) if self.strip else NO_SHARES
+        parts.used.append(0)
+        tiles, found = [], []
+        for tile in self.layout.tiles(rows, self.heads.where, self.keys, self.size):
+            s = self.buffer(0)[: n * r * tile.width].view(n, r, tile.width)
+            self.heads.scores(q, rows, tile.keys, s)
+            self.hide(s, tile, rows)
+            if self.leaders:
+                found.append(largest(s, self.leaders, self.layout.keys[tile.keys]))
+            p = self.buffer(1 + len(tiles) if self.strip else 1)[: s.numel()].view_as(s)
+            self.tile(s, p, tile, rows, parts.take(r), shares)
+            tiles.append((tile, p))
+        if found:
+            self.lead(found, rows)
+        if tiles and self.strip:
+            weighed = shares.weighed(*parts.last(r), self.more(rows))
+            self.strip.add(self.layout, self.heads.where, rows, weighed, tiles)
+
+    def more(self, rows: slice) -> list[tuple[Tensor, Tensor]]:
+        """(m, l) of what else stands in the denominator: other keys, a learned sink logit."""
+        parts = []
+        if self.other is not None:
+            m, l = self.other.m[:, rows], self.other.l[:, rows]
+            parts.append(((m / LN2).to(self.heads.k.dtype), l.to(self.heads.k.dtype)))
+        if self.heads.sink is not None:
+            sink = self.heads.sink[:, rows]
+            parts.append((sink, torch.ones_like(sink)))
+        return parts
+
+    def buffer(self, at: int) -> Tensor:
+        """Room for one tile; kept, because memory of this size goes back to the system at once."""
+        while len(self.buffers) <= at:
+            # They may outlive an inference mode, and what is made in one is written in one only.
+            with torch.inference_mode(False):
+                self.buffers.append(torch.empty(self.area, dtype=self.heads.k.dtype))
+        return self.buffers[at]
+
+    def hide(self, s: Float[Tensor, "N R C"], tile: Tile, rows: slice) -> None:
+        """Minus infinity at keys that a row does not see, or that count elsewhere."""
+        s[..., : tile.blank] = -torch.inf
+        first = tile.keys.start
+        for edge in tile.edges:
+            if edge.stop > tile.blank:
+                keys = slice(first + edge.start, first + edge.stop)
+                hidden = self.layout.hidden(rows, keys, self.heads.where)
+                s[..., edge].masked_fill_(hidden, -torch.inf)
+
+    def tile(
+        self,
+        s: Float[Tensor, "N R C"],
+        p: Float[Tensor, "N R C"],
+        tile: Tile,
+        rows: slice,
+        sums: dict[str, Float[Tensor, "N R"]],
+        shares: Shares,
+    ) -> None:
+        """Sums of one tile relative to its own largest logit; p holds the weights afterwards."""
+        m = shares.peaks(self.layout, s, tile, sums["m"])
+        if tile.edges:
+            m = m.clamp_min(torch.finfo(m.dtype).min)
+        s.sub_(m[..., None])
+        torch.exp2(s, out=p)
+        torch.sum(p, -1, out=sums["l"])
+        if "e" in sums:
+            for edge in tile.edges:
+                s[..., edge].clamp_min_(LEAST)
+            torch.sum(s.mul_(p), -1, out=sums["e"])
+        if "z" in sums:
+            torch.sum(torch.mul(p, p, out=s), -1, out=sums["z"])
+        if "d" in sums:
+            self.distances(p, tile, rows, sums)
+        if "f" in sums:
+            sums["f"].copy_(per_slice(p, self.heads.norms[:, tile.keys]))
+
+    def distances(self, p: Tensor, tile: Tile, rows: slice, sums: dict[str, Tensor]) -> None:
+        """Σ p · (i - j) as a sum of terms that are never negative, so that nothing cancels."""
+        behind, mass = self.layout.behind(rows.start, tile.keys), sums["l"]
+        far = torch.mv(p.view(-1, tile.width), behind).view_as(mass)
+        if tile.late < tile.width:
+            mass = p[..., : tile.late].sum(-1)
+            keys = slice(tile.keys.start + tile.late, tile.keys.stop)
+            far += (p[..., tile.late :] * self.layout.lags(rows, keys)).sum(-1)
+        torch.addcmul(far, mass, self.layout.steps(rows), out=sums["d"])
+
+    def lead(self, found: list[tuple[Tensor, Tensor]], rows: slice) -> None:
+        """The largest of all tiles' largest and of those known before."""
+        to = self.out.top_logits[self.heads.where, rows], self.out.top_keys[self.heads.where, rows]
+        logits = torch.cat([to[0], *(x.double() for x, _ in found)], -1)
+        logits, at = logits.topk(self.leaders, -1)
+        to[0].copy_(logits)
+        to[1].copy_(torch.cat([to[1], *(keys for _, keys in found)], -1).gather(-1, at))
+
+
+def per_slice(p: Float[Tensor, "N R C"], x: Float[Tensor, "N C"]) -> Float[Tensor, "N R"]:
+    """p @ x slice by slice: a batched product with one column is ten times slower."""
+    return torch.stack([a @ b for a, b in zip(p, x, strict=True)])
+
+
+def largest(
+    s: Float[Tensor, "N R C"], n: int, keys: Int[Tensor, " C"]
+) -> tuple[Float[Tensor, "N R n"], Int[Tensor, "N R n"]]:
+    """The n largest of each row and their keys, from the groups with the n largest maxima."""
+    full = s.shape[-1] // GROUP
+    if full <= n:
+        found, best = s.topk(min(n, s.shape[-1]), -1)
+        return found, keys[best]
+    groups = s[..., : full * GROUP].unflatten(-1, (full, GROUP))
+    best = groups.amax(-1).topk(n, -1).indices[..., None]
+    found = groups.gather(-2, best.expand(*best.shape[:-1], GROUP)).flatten(-2)
+    at = (best * GROUP + torch.arange(GROUP)).flatten(-2)
+    tail = torch.arange(full * GROUP, s.shape[-1]).expand(*s.shape[:-1], -1)
+    found, at = torch.cat([found, s[..., full * GROUP :]], -1), torch.cat([at, tail], -1)
+    found, best = found.topk(n, -1)
+    return found, keys[at.gather(-1, best)]
+
+
+def joined(states: list[RowState], rows: int) -> RowState:
+    """States of one row block after the other as one; the last may hold rows that are not."""
+    parts = {f.name: [getattr(x, f.name) for x in states] for f in fields(RowState)}
+    return RowState(
+        **{
+            name: None if x[0] is None else torch.cat(x, -1)[..., :rows]
+            for name, x in parts.items()
+        }
+    )

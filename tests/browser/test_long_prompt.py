@@ -1,0 +1,128 @@
+"""Long prompts in a real browser: layers as they come, a sample, overview and window, memory."""
+
+import lzma
+import re
+import time
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from interp import prompts
+from tests.browser.conftest import Running, grid_drawn, settled
+from tests.browser.test_explore import type_prompt
+
+SENTENCES = "".join(f"The keeper lit lamp {i} and the boats came home. " for i in range(400))
+WINDOW = re.compile(r"zoom=(\d+)\.(\d+)\.(\d+)\.(\d+)")
+UNTRAINED = "?model=untrained-softmax&text=short"  # one token a byte
+
+
+def long_head(visit, tokens: int, query: str = UNTRAINED) -> Page:
+    """A page with the overview of a long prompt on an untrained model."""
+    page = settled(visit(query))
+    type_prompt(page, SENTENCES[:tokens])
+    page.get_by_test_id("head-overview-pane").wait_for(timeout=60000)
+    return page
+
+
+def zoom(page: Page) -> tuple[int, ...]:
+    """The window in the URL, once there is one."""
+    page.wait_for_url(WINDOW, timeout=20000)
+    return tuple(map(int, WINDOW.search(page.url).groups()))
+
+
+def test_layers_appear_one_by_one_and_nothing_moves(visit):
+    page = grid_drawn(visit())
+    type_prompt(page, SENTENCES[:4000])
+    grid = page.get_by_test_id("head-grid")
+    page.locator("[data-testid=head-grid][data-measured]:not([data-measured='30'])").wait_for()
+    place, seen = grid.bounding_box(), set()
+    end = time.monotonic() + 120
+    while not page.get_by_test_id("head-view").count():
+        assert time.monotonic() < end, f"the matrix never came; layers seen: {sorted(seen)}"
+        seen.add(int(grid.get_attribute("data-measured")))
+        page.wait_for_timeout(100)
+    assert len(seen - {30}) >= 2, seen
+    assert grid.bounding_box() == place
+    page.get_by_role("button", name="Cancel").click()
+
+
+def test_a_window_is_moved_by_mouse_and_by_keyboard_and_kept_in_the_url(visit):
+    page = long_head(visit, 2500)
+    title = page.get_by_test_id("head-view-title")
+    expect(title).to_contain_text("queries 2,244–2,499 × keys 2,244–2,499", timeout=20000)
+    expect(page.get_by_test_id("token-chip")).to_have_count(256)
+
+    plan = page.get_by_test_id("head-overview").bounding_box()
+    page.mouse.click(plan["x"] + 0.2 * plan["width"], plan["y"] + 0.8 * plan["height"])
+    r0, r1, k0, k1 = zoom(page)
+    assert r1 - r0 == k1 - k0 == 256 and abs(r0 + 128 - 2000) < 40 and abs(k0 + 128 - 500) < 40
+    expect(title).to_contain_text(f"queries {r0:,}–{r1 - 1:,} × keys {k0:,}–{k1 - 1:,}")
+    expect(page.get_by_test_id("token-chip")).to_have_count(512)
+
+    page.get_by_test_id("head-overview").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("-")
+    smaller = (r0 + 64, r0 + 192, k0 + 192, k0 + 320)
+    page.wait_for_url(re.compile("zoom=" + r"\.".join(map(str, smaller))), timeout=20000)
+    expect(page.get_by_test_id("token-chip")).to_have_count(256, timeout=20000)
+    chip = page.locator(f"[data-testid=token-chip][data-index='{smaller[0] + 3}']")
+    chip.hover()
+    said = page.get_by_test_id("head-view-summary")
+    expect(said).to_contain_text(
+        re.compile(rf"token {smaller[0] + 3} .* reads most here: \d+ .* 0\.\d+")
+    )
+    expect(said).to_contain_text("it is no key of this window")
+
+    other = visit(page.url.split("/", 3)[3])
+    expect(other.get_by_test_id("head-view-title")).to_have_text(title.inner_text(), timeout=30000)
+
+
+def test_a_sample_says_so_and_is_replaced_by_all_rows(visit):
+    name = prompts.keep(SENTENCES[1:6001])
+    page = visit(f"?model=untrained-softmax&rows=128&prompt={name}")
+    expect(page.get_by_text("128 of 6,000 query rows, sampled; all rows follow")).to_be_visible(
+        timeout=60000
+    )
+    expect(page.get_by_test_id("head-view-title")).to_be_visible(timeout=60000)
+    expect(page.get_by_text(re.compile(r"n = 128\b")).first).to_be_visible()
+    place = page.get_by_test_id("head-grid").bounding_box()
+    expect(page.get_by_text(re.compile(r"n = 6000\b")).first).to_be_visible(timeout=90000)
+    expect(page.get_by_text("sampled; all rows follow")).to_have_count(0)
+    assert page.get_by_test_id("head-grid").bounding_box() == place
+
+
+@pytest.fixture(scope="module")
+def book(shared_data) -> str:
+    """Some 4,096 tokens of a novel."""
+    with lzma.open(shared_data("books") / "heldout.txt.xz", "rt", encoding="utf-8") as file:
+        file.read(20000)
+        return file.read(17000)
+
+
+@pytest.mark.slow
+def test_four_thousand_tokens_of_a_book_through_smollm2(visit, running: Running, book):
+    page = grid_drawn(visit())
+    process = psutil.Process(running.pid)
+    before, most = process.memory_info().rss, 0
+    type_prompt(page, book)
+    choice = page.get_by_role("button", name=re.compile(r"^All rows \(about"))
+    choice.or_(page.locator("[data-measured='1']")).first.wait_for(timeout=120000)
+    if choice.count():
+        choice.click()
+    seen, end = set(), time.monotonic() + 900
+    while not page.get_by_test_id("head-overview-pane").count():
+        assert time.monotonic() < end, f"the overview never came; layers seen: {sorted(seen)}"
+        if page.locator("[data-measured]").count():
+            seen.add(int(page.get_by_test_id("head-grid").get_attribute("data-measured")))
+        most = max(most, process.memory_info().rss)
+        page.wait_for_timeout(200)
+    assert len(seen) > 15, seen
+    page.get_by_test_id("head-overview").focus()
+    page.keyboard.press("Home")
+    page.wait_for_url(re.compile(r"zoom=0\.256\.0\.256"))
+    expect(page.get_by_test_id("head-view-title")).to_contain_text(
+        "queries 0–255 × keys 0–255", timeout=120000
+    )
+    most = max(most, process.memory_info().rss)
+    assert most - before < 500 * 10**6, f"{(most - before) / 1e6:.0f} MB"
