@@ -32,6 +32,7 @@ bench: dev  ## Run to the full grid beside transformers' eager pass; every varia
 	@$(PY) -m benchmarks.grid
 	@$(PY) -m benchmarks.variants
 	@$(PY) -m benchmarks.stats
+	@$(PY) -m benchmarks.stats_end_to_end
 
 load: dev  ## server CPU of a warm rerun; 20 sessions at once changing heads
 	@$(PY) -m models.smollm2

@@ -93,6 +93,5 @@ def watch(pending: list[Answer], key: str) -> None:
     first = next((a for a in now if not a.words.startswith("waiting")), now[0])
     more = f" · {len(now) - 1} more to do" if len(now) > 1 else ""
     bar.progress(min(1.0, first.fraction), text=plain(f"{first.words}{more}"))
-    if button.button("Cancel", key=f"cancel_{key}", width="stretch"):
-        cancel(now)
-        st.rerun()
+    # A callback, because it comes before the reruns above, which a click must not get lost in.
+    button.button("Cancel", key=f"cancel_{key}", width="stretch", on_click=cancel, args=(pending,))

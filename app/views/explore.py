@@ -38,12 +38,12 @@ def measured() -> None:
     here = heads.head_of(selection, scene.card, score.ranking()[0])
     with top:
         headline(scene, tables.answer(score))
-        if selection.metric not in scores:
-            st.info(heads.why_not(scene, selection.metric, score))
     left, right = body.columns([5, 6], gap="medium")
     with left:
         heads.controls(selection, scores)
         heads.grid(scene, score, selection, here)
+        if selection.metric not in scores:
+            st.info(heads.why_not(scene, selection.metric, score))
     with right:
         heads.head_picture(scene, selection, here)
     heads.head_numbers(scene, here)

@@ -153,7 +153,9 @@ def test_cost_is_said_before_run(open_page):
     page = settle(open_page(model="untrained-softmax", text=TEXT))
     page.text_area(key="draft_text").set_value("abcdefghij").run()
     words = texts(page)
-    assert re.search(r"10 tokens · about [\d.]+ [KM]iB · (under|about) \d+ s on this machine", words)
+    assert re.search(
+        r"10 tokens · about [\d.]+ [KM]iB · (under|about) \d+ s on this machine", words
+    )
     assert "(nulls: " in words
     assert "2 layers × 8 heads in 4 key/value groups" in words
 

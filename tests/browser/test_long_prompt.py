@@ -53,6 +53,7 @@ def test_a_window_is_moved_by_mouse_and_by_keyboard_and_kept_in_the_url(visit):
     expect(title).to_contain_text("queries 2,244–2,499 × keys 2,244–2,499", timeout=20000)
     expect(page.get_by_test_id("token-chip")).to_have_count(256)
 
+    settled(page)
     plan = page.get_by_test_id("head-overview").bounding_box()
     page.mouse.click(plan["x"] + 0.2 * plan["width"], plan["y"] + 0.8 * plan["height"])
     r0, r1, k0, k1 = zoom(page)
