@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.machine import machine
-from interp.stats.chunked import chunked
 from interp.stats.head_stats import HeadStats
 from interp.stats.naive import naive
+from interp.stats.softmax.chunked import chunked
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 
@@ -230,7 +230,7 @@ def numbers(stats: HeadStats) -> dict[str, torch.Tensor]:
 LONGEST = """
 import resource, time, torch
 from benchmarks.stats import everything, inputs
-from interp.stats.chunked import chunked
+from interp.stats.softmax.chunked import chunked
 from models.forms import Dots
 
 n = 32768

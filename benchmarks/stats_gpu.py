@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from interp.stats.triton_backend import streamed
+from interp.stats.kernels.backend import streamed
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from interp.adapters.streamed import Streamed, streamed
 from interp.labels import byte_label, visible
 from interp.measurements.passes import token_losses
-from interp.stats.dense_source import DenseSource
+from interp.stats.layers.dense_source import DenseSource
 from interp.stats.sources import Source
 from interp.subject import Card, Kept, Refused, See, Tokens, Watch, pattern_name, remember
 from models import pretrained

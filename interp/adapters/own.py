@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interp.labels import byte_label, visible
 from interp.prompts import PromptError
-from interp.stats.own_source import source_of
+from interp.stats.layers.own_source import source_of
 from interp.stats.sources import Source
 from interp.subject import Card, Kept, See, Tokens, Watch, remember
 from models.attention.contract import Projected

@@ -15,7 +15,7 @@ from torch import Tensor
 from interp.adapters import attending
 from interp.adapters.attending import Attended
 from interp.measurements.passes import token_losses
-from interp.stats.dots_source import DotsSource
+from interp.stats.layers.dots_source import DotsSource
 from interp.stats.sources import Source
 from interp.subject import Kept, See
 from models.forms import Dots

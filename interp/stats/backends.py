@@ -26,9 +26,9 @@ def later(module: str, name: str) -> Backend:
 
 BACKENDS: dict[str, Backend] = {
     "naive": naive,
-    "chunked": later("interp.stats.chunked", "chunked"),
-    "algebra": later("interp.stats.algebra", "algebra"),
-    "triton": later("interp.stats.triton_backend", "streamed"),
+    "chunked": later("interp.stats.softmax.chunked", "chunked"),
+    "algebra": later("interp.stats.softmax.algebra", "algebra"),
+    "triton": later("interp.stats.kernels.backend", "streamed"),
 }
 
 

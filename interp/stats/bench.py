@@ -22,8 +22,8 @@ import torch.distributed as dist
 
 from interp.stats.backends import BACKENDS, choose, stats
 from interp.stats.head_stats import HeadStats
-from interp.stats.ranks import ring_stats, whole_of
-from interp.stats.ring import Ring, balance, shard
+from interp.stats.ranks.ring import Ring, balance, shard
+from interp.stats.ranks.ring_stats import ring_stats, whole_of
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 from models.ways import LAYOUTS

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
+from interp.stats.kernels.backend import streamed
 from interp.stats.naive import naive
 from interp.stats.row_state import Spread
-from interp.stats.triton_backend import streamed
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 

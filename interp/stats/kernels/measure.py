@@ -10,8 +10,8 @@ from interp.stats.head_stats import HeadStats
 from interp.stats.kernels.launch import Operands, column_sums, row_sums
 from interp.stats.kernels.strips import ordered
 from interp.stats.kernels.tiles import visible
-from interp.stats.points import with_points
 from interp.stats.row_state import RowState, Spread
+from interp.stats.softmax.points import with_points
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 

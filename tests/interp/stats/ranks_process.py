@@ -14,10 +14,10 @@ from torch.distributed.tensor.debug import CommDebugMode
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 with install_import_hook(["interp", "models"], "beartype.beartype"):
-    from interp.stats import ring_keys
     from interp.stats.naive import naive
-    from interp.stats.ranks import ring_stats, whole_of
-    from interp.stats.ring import Ring, shard
+    from interp.stats.ranks import keys as ring_keys
+    from interp.stats.ranks.ring import Ring, shard
+    from interp.stats.ranks.ring_stats import ring_stats, whole_of
     from interp.stats.wanted import Wanted
     from models.forms import Dots
     from tests.interp.stats.ranks_cases import CASES, Case, held, whole

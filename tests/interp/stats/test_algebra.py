@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from interp.stats.algebra import algebra, attend, in_precision
 from interp.stats.backends import BACKENDS
 from interp.stats.naive import naive
+from interp.stats.softmax.algebra import algebra, attend, in_precision
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 from tests.interp.stats import checks

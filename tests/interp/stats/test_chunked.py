@@ -8,14 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from interp.stats import chunked as module
-from interp.stats.chunked import chunked, shares
 from interp.stats.head_stats import HeadStats
 from interp.stats.naive import naive
-from interp.stats.points import at_keys
 from interp.stats.row_state import RowState
-from interp.stats.tile_pass import LN2, Parts, largest
-from interp.stats.tiling import Layout, Size
+from interp.stats.softmax import chunked as module
+from interp.stats.softmax.chunked import chunked, shares
+from interp.stats.softmax.points import at_keys
+from interp.stats.softmax.tile_pass import LN2, Parts, largest
+from interp.stats.softmax.tiling import Layout, Size
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 from tests.interp.stats.cases import Case, everything
@@ -238,7 +238,7 @@ def test_output_of_attention_is_not_disturbed() -> None:
 
 LIMITED = """
 import resource, torch
-from interp.stats.chunked import chunked
+from interp.stats.softmax.chunked import chunked
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from interp.stats.dense_source import DenseSource
+from interp.stats.layers.dense_source import DenseSource
 from interp.stats.sources import Source
 from interp.stats.wanted import Wanted
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from interp.stats.dots_source import DotsSource, written_norms
-from interp.stats.own_source import source_of
-from interp.stats.probing import ProbingSource
+from interp.stats.layers.dots_source import DotsSource, written_norms
+from interp.stats.layers.own_source import source_of
+from interp.stats.layers.probing import ProbingSource
+from interp.stats.layers.strips import StripsSource
 from interp.stats.sources import Source
-from interp.stats.strips import StripsSource
 from interp.stats.wanted import Wanted
 from interp.subject import by_token
 from models.attention.contract import Mixer, Projected

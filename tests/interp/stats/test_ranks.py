@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
 from interp.stats.naive import naive
-from interp.stats.ring import balance, shard
+from interp.stats.ranks.ring import balance, shard
 from models import ways
 from tests.interp.stats.ranks_cases import CASES, Case, whole
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.moments import received, second_moment
-from interp.stats.recurrent import RecurrentSource
-from interp.stats.scan import CHUNK, STRIP, scan
+from interp.stats.recurrence.moments import received, second_moment
+from interp.stats.recurrence.recurrent import RecurrentSource
+from interp.stats.recurrence.scan import CHUNK, STRIP, scan
 from interp.stats.wanted import Wanted
 from interp.subject import by_token
 from models.attention.contract import Mixer, Projected, repeat_groups

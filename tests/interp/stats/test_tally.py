@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.tally import Tally
+from interp.stats.layers.tally import Tally
 from interp.stats.wanted import Wanted
 from tests.interp.stats.checks import FIELDS, flat
 from tests.interp.stats.explicit import everything, holds

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 import torch
 
-from interp.stats import triton_backend
 from interp.stats.backends import stats
+from interp.stats.kernels import backend as triton_backend
 from interp.stats.wanted import Wanted
 from tests.interp.stats.cases import CASES
 from tests.interp.stats.triton_process import jobs
@@ -62,7 +62,7 @@ def test_without_triton_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_triton_is_not_imported_with_the_package() -> None:
     code = (
-        "import sys, interp.stats.backends, interp.stats.triton_backend; "
+        "import sys, interp.stats.backends, interp.stats.kernels.backend; "
         "sys.exit('triton' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

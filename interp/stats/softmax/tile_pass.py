@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.stats.row_state import RowState
-from interp.stats.strip_sums import NO_SHARES, Shares, Strip
-from interp.stats.tiling import Layout, Size, Tile
+from interp.stats.softmax.strip_sums import NO_SHARES, Shares, Strip
+from interp.stats.softmax.tiling import Layout, Size, Tile
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.stats.scan import Scan, back, forward, scan
+from interp.stats.recurrence.scan import Scan, back, forward, scan
 from models.forms import Recurrence
 from models.kernels.linear import CHUNK, chunks
 

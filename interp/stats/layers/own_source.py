@@ -1,10 +1,10 @@
 """How a layer of ours is streamed: by the form it offers, else by the road that costs least."""
 
-from interp.stats.dots_source import DotsSource
-from interp.stats.probing import ProbingSource
-from interp.stats.recurrent import RecurrentSource
+from interp.stats.layers.dots_source import DotsSource
+from interp.stats.layers.probing import ProbingSource
+from interp.stats.layers.strips import StripsSource
+from interp.stats.recurrence.recurrent import RecurrentSource
 from interp.stats.sources import Source
-from interp.stats.strips import StripsSource
 from models.attention.contract import Mixer, Projected
 from models.forms import DotForm, RecurrentForm
 

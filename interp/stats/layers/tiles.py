@@ -4,8 +4,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, promote_types
 from torch import float32 as single
 
-from interp.stats.dots_source import written_norms
-from interp.stats.tally import Tally
+from interp.stats.layers.dots_source import written_norms
+from interp.stats.layers.tally import Tally
 from interp.stats.wanted import Wanted
 from models.attention.contract import Mixer, Projected
 

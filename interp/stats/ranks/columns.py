@@ -8,8 +8,8 @@ import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.stats.ring import Ring
-from interp.stats.ring_keys import Travelling, row_blocks, tiles
+from interp.stats.ranks.keys import Travelling, row_blocks, tiles
+from interp.stats.ranks.ring import Ring
 from interp.stats.row_state import finite
 from interp.stats.wanted import Wanted
 from models.forms import Dots

@@ -21,10 +21,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.ring import Ring
-from interp.stats.ring_columns import columns_of
-from interp.stats.ring_keys import Travelling
-from interp.stats.ring_rows import rows_of
+from interp.stats.ranks.columns import columns_of
+from interp.stats.ranks.keys import Travelling
+from interp.stats.ranks.ring import Ring
+from interp.stats.ranks.rows import rows_of
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 

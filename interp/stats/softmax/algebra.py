@@ -25,8 +25,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.points import at_keys
 from interp.stats.row_state import RowState, Spread, finite
+from interp.stats.softmax.points import at_keys
 from interp.stats.wanted import Wanted
 from models.attention.contract import repeat_groups
 from models.forms import Dots

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.tally import unbroken
-from interp.stats.tiles import as_many, by_token, held, paste, tally_for
+from interp.stats.layers.tally import unbroken
+from interp.stats.layers.tiles import as_many, by_token, held, paste, tally_for
 from interp.stats.wanted import Wanted
 from models.attention.contract import Mixer, Projected, cut
 

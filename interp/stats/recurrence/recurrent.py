@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.moments import distances, masses, received, since, squares
+from interp.stats.layers.tally import Tally
+from interp.stats.layers.tiles import norms
+from interp.stats.recurrence.moments import distances, masses, received, since, squares
+from interp.stats.recurrence.scan import Scan, scan
 from interp.stats.row_state import Spread
-from interp.stats.scan import Scan, scan
-from interp.stats.tally import Tally
-from interp.stats.tiles import norms
 from interp.stats.wanted import Wanted
 from models.attention.contract import Mixer, Projected
 from models.forms import RecurrentForm

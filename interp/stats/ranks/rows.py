@@ -8,10 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.points import at_keys
-from interp.stats.ring import Ring
-from interp.stats.ring_keys import Travelling, row_blocks, tiles
+from interp.stats.ranks.keys import Travelling, row_blocks, tiles
+from interp.stats.ranks.ring import Ring
 from interp.stats.row_state import RowState, Spread, finite
+from interp.stats.softmax.points import at_keys
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 

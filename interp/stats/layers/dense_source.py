@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.tally import Tally
+from interp.stats.layers.tally import Tally
 from interp.stats.wanted import Wanted
 
 ROWS_AT_ONCE = 128

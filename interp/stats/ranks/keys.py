@@ -7,7 +7,7 @@ from itertools import pairwise
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.stats.ring import Ring
+from interp.stats.ranks.ring import Ring
 from models.forms import Dots
 
 ROWS, KEYS = 256, 256  # a tile of scores of eight heads is 2 MiB and stays in cache

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.tiles import as_many, held, paste, tally_for
+from interp.stats.layers.tiles import as_many, held, paste, tally_for
 from interp.stats.wanted import Wanted
 from models.attention.contract import Mixer, Projected, cut
 

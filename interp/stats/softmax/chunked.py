@@ -16,11 +16,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
-from interp.stats.points import with_points
 from interp.stats.row_state import RowState, Spread
-from interp.stats.strip_sums import Strip
-from interp.stats.tile_pass import LN2, Heads, Out, Pass
-from interp.stats.tiling import Layout, Size
+from interp.stats.softmax.points import with_points
+from interp.stats.softmax.strip_sums import Strip
+from interp.stats.softmax.tile_pass import LN2, Heads, Out, Pass
+from interp.stats.softmax.tiling import Layout, Size
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.stats.tiling import Layout, Tile
+from interp.stats.softmax.tiling import Layout, Tile
 from interp.stats.wanted import Wanted
 
 NARROW = 64  # a maximum over fewer neighbours is faster by pooling: 3 times at 16

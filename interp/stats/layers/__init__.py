@@ -1,0 +1,1 @@
+"""Sources: how each kind of layer is read without building its matrix."""

@@ -1,0 +1,1 @@
+"""Statistics of one sequence spread over several processes of torch.distributed."""
