@@ -1,5 +1,7 @@
 """Build the scene of a selection: from saved results, or from the engine one step at a time."""
 
+import numpy as np
+
 from app.components.mosaic import mosaic_png
 from app.encoding import encoded
 from app.engine_room import PATIENCE, ask, engine, problems
@@ -10,7 +12,7 @@ from interp import prompts
 from interp.engine.forecast import forecast, sampled_rows
 from interp.engine.job import Work
 from interp.engine.works import key_of, reading_work, scores_work
-from interp.measurements.prompt import PromptReading, PromptRequest
+from interp.measurements.prompt import PartialReading, PromptReading, PromptRequest
 from interp.measurements.repeats import RepeatsRequest
 from interp.registry import PROBES, PROMPT
 from interp.subject import Card
@@ -86,12 +88,24 @@ def read(scene: Scene) -> None:
     answer = ask(reading_work(scene.card, PROMPT, scene.request), "reading", PATIENCE)
     reading = scene.take(answer)
     if reading is None:
-        scene.partial = answer.partial
+        scene.partial = answer.partial or (nothing_read(scene.card) if answer.pending else None)
         return
-    scene.reading, scene.thumbs = reading, reading.thumbs
+    scene.reading, scene.thumbs, scene.partial = reading, reading.thumbs, all_read(reading)
     scene.mosaic = scene.take(ask(mosaic_work(scene.card, reading), "mosaic", PATIENCE))
     take_scores(scene)
     add_scores(scene, with_controls=False)
+
+
+def nothing_read(card: Card) -> PartialReading:
+    """A reading before its first layer."""
+    return PartialReading(0, np.zeros((0, card.n_heads, 1, 1)), np.zeros((0, card.n_heads)))
+
+
+def all_read(reading: PromptReading) -> PartialReading:
+    """A reading as it is shown until it is scored."""
+    rows = reading.rows
+    share = np.abs(rows.first[0, ..., 0]) / np.maximum(rows.mass[0], 1e-30)
+    return PartialReading(len(reading.thumbs), reading.thumbs, share.mean(-1))
 
 
 def follow_up(scene: Scene) -> bool:

@@ -46,7 +46,7 @@ class Scene:
     rows: int | None = None  # how many query rows were sampled; None: all were read
     refined: bool = False  # all rows are in where a sample was asked for
     refusal: str = ""  # why all rows do not follow the sample
-    partial: PartialReading | None = None  # the first layers, while the others are read
+    partial: PartialReading | None = None  # the layers there are, until they are scored
     reading: PromptReading | None = None
     thumbs: Float[np.ndarray, "L H S S"] | None = None
     mosaic: bytes | None = None

@@ -123,6 +123,8 @@ def answer(score: Score) -> str:
 
 def answer_so_far(values: Float[np.ndarray, "l H"], n_layers: int) -> str:
     """The first sentence while layers are still being read."""
+    if not len(values):
+        return f"Reading the prompt: none of {n_layers} layers read so far."
     layer, head = divmod(int(values.argmax()), values.shape[1])
     highest = number(float(values[layer, head]))
     return (

@@ -47,6 +47,11 @@ def _quantise(
     return low, high, np.rint((pattern - low) * (65535 / (high - low))).astype("<u2")
 
 
+def reads_no_later(pattern: Float[np.ndarray, "T T"]) -> bool:
+    """No query reads a later key, of two tokens or more: the rest can be hatched."""
+    return len(pattern) > 1 and not np.triu(pattern, 1).any()
+
+
 def _runs(tokens: Sequence[str], *spans: tuple[int, int]) -> list[tuple[int, list[str]]]:
     """First token and labels of each stretch that the spans cover, from the left."""
     covered = sorted({t for first, end in spans for t in range(first, end)})

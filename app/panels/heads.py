@@ -5,7 +5,7 @@ import streamlit as st
 
 from app import state, tables
 from app.components.head_grid import head_grid
-from app.components.head_view import head_view
+from app.components.head_view import head_view, reads_no_later
 from app.engine_room import PATIENCE, ask
 from app.panels.figures import figures
 from app.panels.long_head import long_head, pinned
@@ -102,12 +102,12 @@ def head_picture(scene: Scene, selection: Selection, here: tuple[int, int]) -> N
         on_change=lambda: state.change(clipped=st.session_state["clipped"]),
         help="Changes colours only. The numbers always include it.",
     )
+    words, picture = st.container(), st.container()  # so that words that come move no component
     if "sinks" in scene.results:
-        st.caption(tables.column_words(scene.results["sinks"], *here))
-    if len(scene.tokens.ids) > WHOLE:
-        long_head(scene, selection, here)
-    else:
-        whole_head(scene, selection, here)
+        words.caption(tables.column_words(scene.results["sinks"], *here))
+    with picture:
+        draw = long_head if len(scene.tokens.ids) > WHOLE else whole_head
+        draw(scene, selection, here)
 
 
 def whole_head(scene: Scene, selection: Selection, here: tuple[int, int]) -> None:
@@ -126,7 +126,7 @@ def whole_head(scene: Scene, selection: Selection, here: tuple[int, int]) -> Non
         tokens=scene.tokens.labels,
         color_max=float(rest if selection.clipped else np.abs(pattern).max()),
         signed=not scene.card.reads_shares,
-        causal=len(pattern) > 1 and not np.triu(pattern, 1).any(),
+        causal=reads_no_later(pattern),
         sink_slot=1 - pooled_rows(pattern.sum(1), stride) if scene.card.sink_slot else None,
         stride=stride,
         pinned=selection.pin,

@@ -5,7 +5,7 @@ import streamlit as st
 
 from app import state
 from app.components.head_overview import head_overview
-from app.components.head_view import head_view
+from app.components.head_view import head_view, reads_no_later
 from app.scene import Scene
 from app.state import Selection, Zoom
 from interp.engine.works import WINDOW, HeadOverview, HeadWindow
@@ -41,7 +41,7 @@ def draw(
     label = f"L{window.layer}H{window.head}"
     first = int(selection.clipped)
     signed = not scene.card.reads_shares
-    causal = not np.triu(overview.pattern, 1).any()
+    causal = reads_no_later(overview.pattern)
     head_overview(
         key="overview",
         label=f"L{overview.layer}H{overview.head}",

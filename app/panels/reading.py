@@ -44,7 +44,9 @@ def offer(choice: Offer) -> None:
 
 
 def strongest_so_far(partial: PartialReading) -> tuple[int, int]:
-    """The head with the highest sink share in the layers there are."""
+    """The head with the highest sink share in the layers there are; the first before any is."""
+    if not partial.layers:
+        return 0, 0
     return divmod(int(partial.sink.argmax()), partial.sink.shape[1])
 
 

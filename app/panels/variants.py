@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.charts import lines
-from app.components.head_view import head_view
+from app.components.head_view import head_view, reads_no_later
 from app.plain import plain
 from interp.result import Score
 from interp.terminal import number
@@ -138,6 +138,7 @@ def picture(report: Report, head: int) -> None:
         tokens=[str(i) for i in range(len(pattern))],
         color_max=float(np.abs(pattern).max()),
         signed=not report.nonnegative,
+        causal=reads_no_later(pattern),
         sink_slot=1 - pattern.sum(1) if traits.sink_slot else None,
         stride=1,
         pinned=None,

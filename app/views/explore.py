@@ -11,6 +11,7 @@ from app.plain import plain
 from app.scene import Scene
 from app.starters import STARTERS
 from interp import prompts
+from interp.registry import PROBES
 
 # Kept free, so that the page below does not move when a sentence grows or progress ends.
 ROOM = "<style>.st-key-headline {min-height: 4.4rem} .st-key-status {min-height: 3.6rem}</style>"
@@ -64,6 +65,12 @@ def so_far() -> None:
     right.caption("Pick a head: its matrix is drawn when all layers are read.")
 
 
+def scored() -> bool:
+    """The link's metric is there, or the first one that the page would show in its place."""
+    done = scene.results.keys() | scene.refusals.keys()
+    return selection.metric in heads.metric_scores(scene) or next(iter(PROBES)) in done
+
+
 try:
     selection = state.read()
 except prompts.PromptError as problem:
@@ -74,7 +81,7 @@ sidebar(selection)
 trouble, top, progress, body = (st.container() for _ in range(4))
 scene = build(selection)
 
-if scene.mosaic and scene.results:
+if scene.mosaic and scene.results and scored():
     measured()
 elif scene.partial:
     so_far()

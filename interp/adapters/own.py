@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interp.labels import byte_label, visible
 from interp.prompts import PromptError
-from interp.stats.layers.own_source import source_of
+from interp.stats.layers.own_source import check_form, source_of
 from interp.stats.sources import Source
 from interp.subject import Card, Kept, See, Tokens, Watch, remember
 from models.attention.contract import Projected
@@ -21,6 +21,7 @@ from models.tokenizer import ByteTokenizer
 from models.transformer import Attention, Seam, Transformer, TransformerConfig
 
 LOGITS = 2**22  # entries of the logits that are there at once while losses are read
+CHECK_TOKENS = 12  # of the short run that holds streaming to the matrix
 TWIN_SEEDS = 1_000_003  # twins draw from seeds of their own: an untrained model is not its own null
 
 
@@ -30,6 +31,7 @@ class Own:
     def __init__(self, name: str, title: str, model: Transformer, trained: bool) -> None:
         self.model, self.tokenizer = model.to(device()).eval(), ByteTokenizer()
         self.card = card(name, title, self.model, trained)
+        check_streaming(self.model)
 
     def encode(self, text: str, special: bool = False) -> Tokens:
         try:
@@ -97,6 +99,22 @@ class Own:
     def twin(self, seed: int) -> "Own":
         title = f"{self.card.title}, twin"
         return untrained(self.card.name, title, self.model.config, seed + TWIN_SEEDS)
+
+
+def check_streaming(model: Transformer) -> None:
+    """Read a few tokens and look: raises ValueError where streaming shows another matrix."""
+    c, attention = model.config, model.blocks[0].attn
+    tokens = torch.arange(min(CHECK_TOKENS, c.n_ctx), device=device())[None] % c.vocab_size
+
+    def hook(seam: Seam, args: tuple[Projected], p: Projected) -> None:
+        check_form(attention.mixer, p)
+
+    with torch.inference_mode():
+        handle = attention.placed.register_forward_hook(hook)
+        try:
+            model(tokens, stop_at_layer=1)
+        finally:
+            handle.remove()
 
 
 def shown(

@@ -2,13 +2,13 @@
 
 import os
 
+from interp.measurements.rows import NUMBERS, most_rows
 from interp.subject import Card
 
 DEFAULT_BUDGET = 2 * 2**30
 TILES = 8 * 2**20  # scratch of the statistics besides strips of rows
 KEPT = 64 * 2**20  # of block inputs
 LOGITS_AT_ONCE = 512  # tokens whose logits are there at a time
-ROW_NUMBERS = 15  # float32 numbers kept of each query row of each head
 
 
 def memory_budget() -> int:
@@ -35,8 +35,9 @@ def run_bytes(card: Card, tokens: int) -> int:
     layer = 4 * tokens * (10 * card.d_model + 8 * card.n_heads * card.d_head)
     logits = 2 * 4 * card.vocab_size * min(tokens, LOGITS_AT_ONCE)
     kept = min(KEPT, 4 * card.n_layers * tokens * card.d_model) + 4 * tokens * card.d_model
-    rows = 4 * ROW_NUMBERS * heads * tokens
-    scoring = 8 * 8 * heads * tokens
+    read = min(tokens, most_rows(card))
+    rows = 4 * (NUMBERS + 2) * heads * read
+    scoring = 8 * 8 * heads * read
     whole = 0 if card.streams else 7 * 4 * card.n_heads * tokens**2
     tiles = min(32 * card.n_heads * tokens**2, TILES + 1024 * card.n_heads * tokens)
     return tiles + layer + logits + kept + 2 * rows + scoring + whole

@@ -142,24 +142,29 @@ class Engine:
     def work_forever(self) -> None:
         """The worker's life."""
         while True:
-            self.do(self.next_job(urgent_only=False))
+            with self.change:
+                while not self.waiting:
+                    self.change.wait()
+                job = self.take(lambda job: job.work.urgent) or self.take(lambda job: True)
+            self.do(job)
 
-    def next_job(self, urgent_only: bool) -> Job | None:
-        """The next job in order, urgent ones first; waits for one unless only urgent ones count."""
+    def take(self, wanted: Callable[[Job], bool]) -> Job | None:
+        """The first waiting job of that kind, now running; None where there is none."""
         with self.change:
-            while not self.waiting and not urgent_only:
-                self.change.wait()
-            urgent = [job for job in self.waiting if job.work.urgent]
-            if urgent_only and not urgent:
-                return None
-            job = urgent[0] if urgent else self.waiting[0]
-            self.waiting.remove(job)
-            job.state = "running"
+            job = next(filter(wanted, self.waiting), None)
+            if job is not None:
+                self.waiting.remove(job)
+                job.state = "running"
             return job
 
     def let_urgent_pass(self) -> None:
         """Do all short work that waits; called by a long job between forward passes."""
-        while (job := self.next_job(urgent_only=True)) is not None:
+        while (job := self.take(lambda job: job.work.urgent)) is not None:
+            self.do(job)
+
+    def let_aside_pass(self) -> None:
+        """Do short work that hangs no hook; called by a long job in the middle of a pass."""
+        while job := self.take(lambda job: bool(job.work.aside and job.work.aside(self))):
             self.do(job)
 
     def do(self, job: Job) -> None:
@@ -182,10 +187,13 @@ class Engine:
 
     def attempt(self, job: Job) -> tuple[Any, str]:
         """(result, "") or (None, what went wrong in one sentence)."""
-        nested = (lambda: None) if job.work.urgent else self.let_urgent_pass
+        short = job.work.urgent  # no short work runs inside short work
+        passes = (lambda: None,) * 2 if short else (self.let_urgent_pass, self.let_aside_pass)
         try:
             self.forget_the_gone()
-            return self.compute(job.work, JobProgress(job, nested, self.forget_the_gone)), ""
+            return self.compute(
+                job.work, JobProgress(job, passes[0], self.forget_the_gone, passes[1])
+            ), ""
         except Cancelled:
             return None, CANCELLED
         except (Refused, ValueError) as problem:

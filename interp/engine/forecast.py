@@ -10,7 +10,7 @@ import torch
 
 from interp.engine.cost import run_bytes
 from interp.measurements.prompt import CONTROL_ROWS, SHUFFLES
-from interp.measurements.rows import rows_wanted
+from interp.measurements.rows import most_rows, rows_wanted
 from interp.stats.backends import stats
 from interp.subject import Card
 from models.device import device
@@ -64,7 +64,8 @@ def patience() -> float:
 
 def forecast(card: Card, tokens: int, rows: int | None = None) -> Forecast:
     """Bytes and seconds of reading that many tokens, with all query rows or a sample."""
-    read = min(tokens, rows or tokens)
+    most = most_rows(card)
+    read = min(tokens, most, rows or most)
     factor = _observed.get(card.digest, 1.0)
     controls = (2 + SHUFFLES) * arithmetic(card, tokens, min(read, CONTROL_ROWS))
     return Forecast(
@@ -97,7 +98,9 @@ def sampled_rows(card: Card, tokens: int) -> int | None:
 def observe(card: Card, tokens: int, rows: int | None, seconds: float) -> None:
     """Learn from a reading that ended; short ones say more about waiting than about work."""
     if tokens > SAMPLE:
-        _observed[card.digest] = seconds / arithmetic(card, tokens, min(tokens, rows or tokens))
+        _observed[card.digest] = seconds / arithmetic(
+            card, tokens, min(tokens, rows or most_rows(card))
+        )
 
 
 @cache

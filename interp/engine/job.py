@@ -20,6 +20,9 @@ class Work:
     bytes_needed: int = 0
     keep: bool = True  # cache the result; False where the act is what counts, not the result
     urgent: bool = False  # short work that may run between another job's forward passes
+    # Short work that hangs no hook on any model may even run between the layers of a pass; asked of
+    # the engine when its turn could come.
+    aside: Callable[[Any], bool] | None = None
 
 
 @dataclass(eq=False)
@@ -77,12 +80,14 @@ class JobProgress:
     job: Job
     let_urgent_pass: Callable[[], None]
     forget_the_gone: Callable[[], None]
+    let_aside_pass: Callable[[], None]
 
     def step(self, done: int, total: int, note: str) -> None:
         self.job.done, self.job.total, self.job.note = done, total, note
         self.forget_the_gone()
         if not self.job.waiters:
             raise Cancelled
+        self.let_aside_pass()
 
     def breathe(self) -> None:
         if not self.job.waiters:

@@ -155,6 +155,7 @@ def source_work(card: Card, request: PromptRequest, layer: int) -> Work:
         run,
         reading.bytes_needed,
         urgent=True,
+        aside=lambda engine: card.streams and engine.cache.get(reading.key) is not None,
     )
 
 
@@ -169,6 +170,7 @@ def picture_work(
         lambda engine, progress: draw(engine.compute(source, progress)),
         source.bytes_needed,
         urgent=True,
+        aside=source.aside,
     )
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.measurements.passes import batches, stream_layers
-from interp.measurements.rows import Rows, frozen, rows_of, rows_wanted
+from interp.measurements.rows import Rows, frozen, most_rows, rows_of, rows_wanted
 from interp.nulls import generator, repeated, shuffled
 from interp.progress import Progress
 from interp.stats.head_stats import HeadStats
@@ -26,7 +26,8 @@ class PromptRequest:
 
     ids: tuple[int, ...]
     seed: int = 0
-    rows: int | None = None  # read that many query rows, drawn at random; None: all
+    # Read that many query rows, drawn at random; None: all, or as many as can be kept.
+    rows: int | None = None
 
     def __post_init__(self) -> None:
         if self.rows is not None and self.rows < 1:
@@ -64,9 +65,9 @@ class PromptControls:
     same_token: Rows  # the prompt's first token over and over
 
 
-def sampled(length: int, rows: int | None, seed: int) -> Int[Tensor, " R"]:
+def sampled(length: int, rows: int, seed: int) -> Int[Tensor, " R"]:
     """Positions of the query rows to read, rising: all of them, or that many drawn at random."""
-    if rows is None or rows >= length:
+    if rows >= length:
         return torch.arange(length)
     return torch.randperm(length, generator=generator(seed))[:rows].sort().values
 
@@ -85,7 +86,8 @@ def read(subject: Subject, request: PromptRequest, progress: Progress) -> Prompt
     length = len(request.ids)
     tokens = torch.tensor([request.ids])
     wanted = rows_wanted(block=-(-length // THUMBNAIL), received=True)
-    asked = sampled(length, request.rows, request.seed)
+    most = most_rows(subject.card)
+    asked = sampled(length, min(most, request.rows or most), request.seed)
     stats: list[HeadStats] = []
     kept, read_at = Kept(), [asked]
 
@@ -130,8 +132,8 @@ def thumbnails(stats: list[HeadStats]) -> Float[np.ndarray, "l H S S"]:
 def controls(subject: Subject, request: PromptRequest, progress: Progress) -> PromptControls:
     """Measure the three controls of the same length, on a sample of rows where it is long."""
     ids = torch.tensor(request.ids)
-    rows = min(CONTROL_ROWS, request.rows or len(ids))
-    at = sampled(len(ids), rows, request.seed + 1)
+    most = most_rows(subject.card, sequences=2 + SHUFFLES)
+    at = sampled(len(ids), min(CONTROL_ROWS, most, request.rows or most), request.seed + 1)
     progress.breathe()
     progress.step(0, 1, "making the random-init twin")
     twin = subject.twin(request.seed)

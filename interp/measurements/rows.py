@@ -9,8 +9,11 @@ from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
 from interp.stats.wanted import Wanted
+from interp.subject import Card
 
 COLUMNS = 4  # first columns kept row by row
+NUMBERS = 13  # kept of each row of each head: nine sums and the first columns
+MOST_BYTES = 192 * 2**20  # of Rows; past it the rows are a sample
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,6 +49,11 @@ class Rows:
         return replace(parts[0], **arrays)
 
 
+def most_rows(card: Card, sequences: int = 1) -> int:
+    """Query rows whose numbers fit into MOST_BYTES, for every head of that many sequences."""
+    return max(1, MOST_BYTES // (4 * NUMBERS * card.n_layers * card.n_heads * sequences))
+
+
 def rows_wanted(block: int = 0, received: bool = False) -> Wanted:
     """The statistics that Rows holds, and more for the prompt itself."""
     return Wanted(
@@ -64,8 +72,10 @@ def rows_of(stats: list[HeadStats], at: Int[Tensor, " R"], length: int) -> Rows:
     def stacked(of: object) -> np.ndarray:
         return frozen(torch.stack([of(s) for s in stats], 1))
 
+    positions = at.cpu().numpy().copy()
+    positions.flags.writeable = False
     return Rows(
-        at=at.cpu().numpy(),
+        at=positions,
         length=length,
         row_sum=stacked(lambda s: s.row_sum),
         mass=stacked(lambda s: s.every.mass),

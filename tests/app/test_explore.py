@@ -108,7 +108,7 @@ def test_a_head_the_model_does_not_have_falls_back_to_the_strongest(open_page):
     "query",
     [
         {"head": "x.y", "metric": "nonsense", "token": "-3", "ranked": "maybe"},
-        {"starter": "no such starter", "text": ""},
+        {"model": "untrained-softmax", "starter": "no such starter", "text": ""},
         {"model": "untrained-softmax", "text": "a"},
         {"model": "untrained-softmax", "text": "\x00\x1b]0;x\x07 \u202e <script>alert(1)</script>"},
         {"model": "untrained-delta", "text": "short"},

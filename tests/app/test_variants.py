@@ -34,7 +34,7 @@ def test_every_variant_shows_its_matrix_and_its_proof(names: str) -> None:
     assert not page.exception and not page.error and not page.warning
     chosen = names.split(",")
     assert [h["label"] for h in headers(page)] == [f"{name} H0" for name in chosen]
-    assert all(h["n"] == 20 for h in headers(page))
+    assert all(h["rows"] == h["columns"] == 20 for h in headers(page))
     proofs = [c.value for c in page.caption if "pattern·v = mix" in c.value]
     assert len(proofs) == len(chosen)
     for h, name in zip(headers(page), chosen, strict=True):
@@ -67,7 +67,7 @@ def test_changing_a_control_changes_the_link_and_the_page() -> None:
     assert [h["label"] for h in headers(page)] == ["softmax H0", "delta H0"]
     page.slider(key="v_tokens").set_value(12).run()
     settle(page)
-    assert headers(page)[0]["n"] == 12
+    assert headers(page)[0]["rows"] == 12
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Every probe on every variant, end to end; and a new variant joins without a word more."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from interp.registry import PROBES
 from interp.result import Result
 from interp.subject import Subject
 from models.attention.softmax import Softmax
+from models.forms import Dots
 from models.registry import VARIANTS, Variant
 from tests.conftest import one_per_matrix
 
@@ -124,8 +126,9 @@ def test_controls_read_the_tokens_they_promise(subject: Subject) -> None:
 
 def test_readings_cannot_be_written_to(subject: Subject) -> None:
     reading = prompt.read(subject, PromptRequest(ids=subject.encode(TEXT).ids), Silent())
-    for array in (*vars(reading.rows).values(), reading.thumbs, reading.losses):
-        assert not array.flags.writeable
+    held = (*vars(reading.rows).values(), reading.thumbs, reading.losses, reading.received)
+    arrays = [array for array in held if isinstance(array, np.ndarray)]
+    assert len(arrays) == 14 and not any(array.flags.writeable for array in arrays)
 
 
 def test_single_token_prompts(subject: Subject) -> None:
@@ -151,6 +154,9 @@ class Cold(Softmax):
     def scores(self, p: Any) -> torch.Tensor:
         return super().scores(p) / 2
 
+    def dots(self, p: Any) -> Dots:
+        return replace(super().dots(p), scale=super().dots(p).scale / 2)
+
     def mix(self, p: Any) -> torch.Tensor:
         return self.pattern(p) @ p.v.repeat_interleave(p.q.shape[1] // p.v.shape[1], 1)
 
@@ -172,6 +178,19 @@ def test_a_new_variant_answers_every_probe(monkeypatch: pytest.MonkeyPatch) -> N
             assert [c.name for c in one.controls] == [c.name for c in other.controls]
     flatter = ask(new, "concentration").score("entropy").value
     assert (flatter > ask(old, "concentration").score("entropy").value).mean() > 0.9
+
+
+class Colder(Cold):
+    """Changes its logits and inherits what is streamed: its statistics would be its parent's."""
+
+    def scores(self, p: Any) -> torch.Tensor:
+        return super().scores(p) / 2
+
+
+def test_a_variant_that_streams_another_matrix_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VARIANTS, "colder", replace(COLD, mixer=Colder))
+    with pytest.raises(ValueError, match="What Colder offers for streaming is not the matrix that"):
+        untrained("untrained-colder", "Untrained: colder", small("colder"), seed=0)
 
 
 def test_digest_tells_variants_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import torch
 from interp.adapters.own import Own
 from interp.capture import capture
 from interp.measurements import prompt
+from interp.measurements import rows as rows_module
 from interp.measurements.prompt import CONTROL_ROWS, PartialReading, PromptRequest, sampled
 from interp.probes.concentration import score_concentration
 from interp.probes.sinks import score_sinks
@@ -39,7 +40,7 @@ def test_a_sample_is_drawn_once_and_rises() -> None:
     assert len(set(at.tolist())) == 10 and torch.equal(at, at.sort().values)
     assert torch.equal(at, sampled(100, 10, seed=3))
     assert not torch.equal(at, sampled(100, 10, seed=4))
-    for rows in (None, 100, 101):
+    for rows in (100, 101):
         assert torch.equal(sampled(100, rows, seed=3), torch.arange(100))
     hits = torch.stack([sampled(20, 5, seed=s) for s in range(400)]).flatten().bincount()
     assert hits.min() > 60 and hits.max() < 145  # each row is drawn 100 times, give or take
@@ -76,7 +77,7 @@ def test_scores_of_a_sample_say_so_and_use_its_rows(own: Callable[..., Own]) -> 
     reading = prompt.read(subject, PromptRequest(ids=IDS, rows=12), Silent())
     names = [pattern_name(layer) for layer in range(2)]
     found = capture(subject, torch.tensor([IDS]), names).activations
-    at = reading.rows.at
+    at = reading.rows.at.copy()
     sinks = score_sinks(reading, None, subject.card).scores[0]
     expected = [found[name][0, :, at, 0].double().mean(-1).numpy() for name in names]
     np.testing.assert_allclose(sinks.value, expected, rtol=1e-5)
@@ -108,6 +109,20 @@ def test_layers_are_shown_while_the_run_goes_on(own: Callable[..., Own]) -> None
         np.testing.assert_array_equal(partial.thumbs, reading.thumbs[: i + 1])
         expected = reading.rows.first[0, : i + 1, ..., 0].mean(-1)
         np.testing.assert_allclose(partial.sink, expected, rtol=1e-5)
+
+
+def test_rows_are_a_sample_where_all_of_them_would_not_fit(
+    own: Callable[..., Own], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """13 float32 numbers of each of 8 heads: 10 rows are 4,160 bytes."""
+    subject = own()
+    monkeypatch.setattr(rows_module, "MOST_BYTES", 4160 + 400)
+    reading = prompt.read(subject, PromptRequest(ids=IDS), Silent())
+    assert len(reading.rows.at) == 10 and reading.received is None
+    held = [x for name, x in vars(reading.rows).items() if name not in {"at", "length"}]
+    assert sum(x.nbytes for x in held) == 4160
+    fewer = prompt.read(subject, PromptRequest(ids=IDS, rows=4), Silent())
+    assert len(fewer.rows.at) == 4
 
 
 def test_controls_of_a_long_prompt_read_a_sample(

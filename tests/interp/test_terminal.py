@@ -92,8 +92,8 @@ def test_probes_on_random_tokens_need_no_prompt() -> None:
 
 PROBLEMS = [
     (("--model", "untrained-softmax"), "The prompt is empty"),
-    (("--model", "untrained-softmax", "--prompt", "x" * 70_000), "is at least 70,000 bytes"),
-    (("--model", "untrained-softmax", "--prompt", "x" * 3000), "because the model's context"),
+    (("--model", "untrained-softmax", "--prompt", "x" * 9000), "because the model's context"),
+    (("--model", "untrained-softmax", "--prompt", "x y z", "--rows", "0"), "1 query row or more"),
     (("--model", "nowhere/nothing", "--prompt", "a"), "no model 'nowhere/nothing'"),
     ((*UNTRAINED, "--metric", "s1nk"), "sinks has no metric 's1nk'; choose one of sink, "),
     ((*UNTRAINED, "--top", "0"), "--top must be 1 or more, got 0"),

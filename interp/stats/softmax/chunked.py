@@ -5,10 +5,9 @@ float64. The online softmax is that of Milakov & Gimelshein (2018, arXiv 1805.02
 squares and column sums ride along as in FlashAttention's loop (Dao et al. 2022, arXiv 2205.14135).
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import pairwise
 
 import torch
@@ -28,9 +27,6 @@ LONG = 2048  # keys from which a head fills the cache by itself
 # Two tiles of float32 numbers stay in 1 to 2 MiB of L2 cache.
 SHORT_SIZE = Size(rows=128, keys=512, heads=9)
 LONG_SIZE = Size(rows=128, keys=1024, heads=3)
-
-
-KEPT = threading.local()  # buffers: page faults of fresh ones are a tenth of a short prompt's time
 
 
 def chunked(
@@ -70,32 +66,10 @@ def shares(heads: int, most: int, threads: int) -> list[slice]:
 
 def over_heads(heads: Heads, layout: Layout, wanted: Wanted, out: Out, size: Size) -> None:
     """All statistics of some heads."""
-    cut, end = layout.before(wanted.apart), layout.keys.shape[0]
-    strip = out.strip if out.strip.wanted else None
-    leaders = out.top_keys.shape[-1]
-    rest = Pass(heads, layout, wanted, out, (cut, end), size, None, strip, leaders)
-    if end < LONG and size == SHORT_SIZE:
-        rest = replace(rest, buffers=kept(rest.area, heads.k.dtype))
-    if out.apart is None:
-        store(out.rest, rest.run(), heads.where)
-        return
-    # Few keys are told apart: many rows at once keep the number of operations low.
-    rows = min(layout.rows.shape[0], max(size.rows, size.rows * size.keys // max(1, cut)))
-    few = Size(rows, min(size.keys, max(1, cut)), size.heads)
-    apart = replace(rest, keys=(0, cut), size=few, strip=None, buffers=[])
-    first = apart.run()
-    second = replace(rest, other=first).run()
-    if strip:
-        replace(apart, other=second, strip=strip, leaders=0).run()
-    store(out.apart, first, heads.where)
-    store(out.rest, second, heads.where)
-
-
-def kept(area: int, kind: torch.dtype) -> list[Tensor]:
-    """This thread's buffers for short prompts, of the last area and kind asked for; about 10 MB."""
-    if getattr(KEPT, "of", None) != (area, kind):
-        KEPT.of, KEPT.buffers = (area, kind), []
-    return KEPT.buffers
+    apart, rest = Pass(heads, layout, wanted, out, size).run()
+    store(out.rest, rest, heads.where)
+    if apart is not None:
+        store(out.apart, apart, heads.where)
 
 
 def store(to: RowState, state: RowState, where: slice) -> None:

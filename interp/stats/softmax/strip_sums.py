@@ -67,19 +67,19 @@ class Shares:
         self,
         m: Float[Tensor, "tiles N R"],
         l: Float[Tensor, "tiles N R"],
-        more: list[tuple[Float[Tensor, "N R"], Float[Tensor, "N R"]]],
+        sink: Float[Tensor, "N R"] | None,
     ) -> Weighed:
-        """The factors of all tiles from their maxima and sums; `more` is in the denominator too."""
+        """The factors of all tiles from their maxima and sums; a sink is in the denominator too."""
         top = m.amax(0)
-        for other, _ in more:
-            top = torch.maximum(top, other)
-        top = top.clamp_min(torch.finfo(top.dtype).min)
+        if sink is not None:
+            top = torch.maximum(top, sink)
+        top = top.clamp_min_(torch.finfo(top.dtype).min)
         factors = (m - top).exp2_()
         total = (factors * l).sum(0)
-        for other, mass in more:
-            total += (other - top).exp2_() * mass
+        if sink is not None:
+            total += (sink - top).exp2_()
         total.clamp_min_(torch.finfo(total.dtype).tiny)
-        return Weighed(factors / total, top, total, self)
+        return Weighed(factors.div_(total), top, total, self)
 
 
 NO_SHARES = Shares(0, 0, (), None)
@@ -115,6 +115,7 @@ class Strip:
     block_sum: Float[Tensor, "heads I J"] | None
     block_peak: Float[Tensor, "heads I J"] | None
     blocks: Int[Tensor, " S"] | None  # block of every key
+    side: int  # of a block, in tokens
 
     @staticmethod
     def zeros(layout: Layout, wanted: Wanted, heads: int) -> "Strip":
@@ -132,6 +133,7 @@ class Strip:
             block_sum=zeros(wanted.block, *blocks),
             block_peak=zeros(wanted.block, *blocks),
             blocks=layout.keys // side if wanted.block else None,
+            side=side,
         )
 
     @property
@@ -149,7 +151,7 @@ class Strip:
     ) -> None:
         """Take in one block of rows."""
         if self.received is not None or self.block_sum is not None:
-            self.add_columns(where, row, tiles)
+            self.add_columns(layout, where, row, tiles)
         if self.lags is not None:
             for (tile, p), factor in zip(tiles, row.factors, strict=True):
                 self.add_lags(layout, where, rows, tile, p * factor[..., None])
@@ -157,32 +159,55 @@ class Strip:
             self.add_peaks(where, row)
 
     def add_columns(
-        self, where: slice, row: Weighed, tiles: list[tuple[Tile, Float[Tensor, "N R _"]]]
+        self,
+        layout: Layout,
+        where: slice,
+        row: Weighed,
+        tiles: list[tuple[Tile, Float[Tensor, "N R _"]]],
     ) -> None:
         """Column sums, apart for every block row."""
-        cuts = row.shares.cuts
         u = row.factors[:, :, None]
-        if len(cuts) > 2:
-            u = torch.zeros_like(u).repeat(1, 1, len(cuts) - 1, 1)
-            for at, (a, b) in enumerate(pairwise(cuts)):
-                u[:, :, at, a:b] = row.factors[..., a:b]
-        columns = [torch.bmm(factor, p) for factor, (_, p) in zip(u, tiles, strict=True)]
-        if self.received is not None:
-            for (tile, _), sums in zip(tiles, columns, strict=True):
+        count = len(row.shares.cuts) - 1
+        if count > 1:
+            u = u * layout.members(row.shares.cuts)
+        for factor, (tile, p) in zip(u, tiles, strict=True):
+            sums = product(factor, p)
+            if self.received is not None:
                 self.received[where, tile.keys].add_(sums.sum(1))
-        if self.block_sum is not None:
-            to = self.block_sum[where, row.shares.first : row.shares.first + len(cuts) - 1]
-            blocks = torch.cat([self.blocks[tile.keys] for tile, _ in tiles])
-            to.index_add_(2, blocks, torch.cat(columns, -1).double())
+            if self.block_sum is not None:
+                to = self.block_sum[where, row.shares.first : row.shares.first + count]
+                self.add_blocks(layout, to, tile.keys, sums)
+
+    def add_blocks(
+        self,
+        layout: Layout,
+        to: Float[Tensor, "N I J"],
+        keys: slice,
+        columns: Float[Tensor, "N I C"],
+    ) -> None:
+        """Column sums of block rows, added up per block."""
+        if not layout.even:
+            to.index_add_(2, self.blocks[keys], columns.double())
+            return
+        first, ahead = divmod(layout.key(keys.start), self.side)
+        x = F.pad(columns, (ahead, -(ahead + columns.shape[-1]) % self.side))
+        x = x.unflatten(-1, (-1, self.side)).sum(-1, dtype=to.dtype)
+        to[..., first : first + x.shape[-1]].add_(x)
 
     def add_peaks(self, where: slice, row: Weighed) -> None:
         """The largest weight of every block."""
         shares = row.shares
-        high = (shares.maxima - row.top[..., None]).exp2_() / row.total[..., None]
-        for at, (a, b) in enumerate(pairwise(shares.cuts)):
-            to = self.block_peak[where, shares.first + at, : high.shape[-1]]
-            if b > a:
-                torch.maximum(to, high[:, a:b].amax(1).double(), out=to)
+        high = (shares.maxima - row.top[..., None]).exp2_().div_(row.total[..., None])
+        steps = {b - a for a, b in pairwise(shares.cuts)}
+        if len(steps) == 1:
+            high = high.unflatten(1, (-1, *steps)).amax(2)
+        else:
+            parts = (high[:, a:b] for a, b in pairwise(shares.cuts))
+            zero = torch.zeros_like(high[:, 0])
+            high = torch.stack([x.amax(1) if x.shape[1] else zero for x in parts], 1)
+        to = self.block_peak[where, shares.first : shares.first + high.shape[1]]
+        to = to[..., : high.shape[-1]]
+        torch.maximum(to, high.to(to.dtype), out=to)
 
     def add_lags(self, layout: Layout, where: slice, rows: slice, tile: Tile, a: Tensor) -> None:
         """Sums along diagonals: a view whose rows are one entry longer turns them into columns."""
@@ -198,3 +223,10 @@ class Strip:
         sums = skewed.sum(1).flip(-1)
         low = ahead - c + 1  # the lag of the first sum; below 0 nothing is seen
         self.lags[where, max(0, low) : ahead + r].add_(sums[:, max(0, -low) :])
+
+
+def product(u: Float[Tensor, "N I R"], p: Float[Tensor, "N R C"]) -> Float[Tensor, "N I C"]:
+    """u @ p; a batched product with one column is ten times slower than it need be."""
+    if p.shape[-1] == 1:
+        return (u * p.mT).sum(-1, keepdim=True)
+    return torch.bmm(u, p)

@@ -26,7 +26,7 @@ class Heads:
     """What one thread works on: some slices of batch and head, keys turned for the product."""
 
     q: Float[Tensor, "N T D"]
-    k: Float[Tensor, "N D S"]
+    k: Float[Tensor, "G D S"]  # each for as many neighbours among the queries
     dots: Dots
     where: slice  # of batch · heads
     sink: Float[Tensor, "N T"] | None
@@ -38,16 +38,18 @@ class Heads:
     def of(dots: Dots, where: slice, norms: Tensor | None, kind: torch.dtype) -> "Heads":
         """Slices `where` of all batch · heads, computed in `kind`."""
         h, g = dots.q.shape[1], dots.k.shape[1]
-        places = [divmod(at, h) for at in range(where.start, where.stop)]
 
         def of(x: Tensor | None) -> Tensor | None:
-            return None if x is None else torch.stack([x[b, at] for b, at in places])
+            return None if x is None else slices(x, where)
 
-        k = [dots.k[b, at * g // h].mT for b, at in places]
+        share = h // g
+        if where.start % share or where.stop % share:
+            share = 1
+        at = (divmod(x, h) for x in range(where.start, where.stop, share))
         sink, norms = of(dots.sink), of(norms)
         return Heads(
-            q=dots.q[places[0]][None] if len(places) == 1 else of(dots.q),
-            k=torch.stack([x.to(kind) for x in k]),
+            q=of(dots.q),
+            k=torch.stack([dots.k[batch, head * g // h].to(kind).mT for batch, head in at]),
             dots=dots,
             where=where,
             sink=None if sink is None else sink.to(kind) / LN2,
@@ -63,7 +65,9 @@ class Heads:
 
     def scores(self, q: Tensor, rows: slice, keys: slice, out: Tensor) -> None:
         """Logits in units of ln 2 of one tile."""
-        torch.bmm(q, self.k[:, :, keys], out=out)
+        # Heads that share keys are rows of one product.
+        q, to = (x.reshape(len(self.k), -1, x.shape[-1]) for x in (q, out))
+        torch.bmm(q, self.k[..., keys], out=to)
         if self.dots.softcap is not None:
             out.tanh_().mul_(self.dots.softcap / LN2)
         if self.query_bias is not None:
@@ -129,92 +133,90 @@ class Out:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """Some heads' rows over a range of keys; `other` is the state of all keys out of the range."""
+    """Some heads' rows over all keys."""
 
     heads: Heads
     layout: Layout
     wanted: Wanted
     out: Out
-    keys: tuple[int, int]
     size: Size
-    other: RowState | None
-    strip: Strip | None  # None: only row sums
-    leaders: int  # how many of the largest weights to look for
     buffers: list[Tensor] = field(default_factory=list)  # scores, then weights of each tile
 
-    @property
-    def area(self) -> int:
-        """Entries of a tile of all heads."""
-        return self.heads.q.shape[0] * self.size.rows * self.size.keys
-
-    def run(self) -> RowState:
-        """All row blocks; the row states of all rows, `[N, T]`."""
+    def run(self) -> tuple[RowState | None, RowState]:
+        """All row blocks; the states of all rows, `[N, T]`: of the keys told apart, of the rest."""
         n, t = self.heads.q.shape[:2]
-        slots = self.keys[1] // self.size.keys - self.keys[0] // self.size.keys + 4
+        cut = self.layout.before(self.wanted.apart)
+        # The keys in sight of a window start anew within a tile: one slot more.
+        few, slots = (-(-end // self.size.keys) + 1 for end in (cut, self.layout.keys.shape[0]))
         blocks = -(-t // self.size.rows)
         at_once = max(1, min(blocks, 2**17 // (slots * n * self.size.rows)))
-        w = self.wanted
-        optional = {"e": w.entropy, "z": w.square, "d": w.distance, "f": w.valued}
-        names = ("m", "l", *(name for name, on in optional.items() if on))
-        parts = Parts.empty(names, (at_once, slots, n, self.size.rows), self.heads.k.dtype)
-        states = []
+
+        def empty(slots: int) -> Parts:
+            shape = (at_once, slots, n, self.size.rows)
+            return Parts.empty(self.names, shape, self.heads.k.dtype)
+
+        parts = [empty(few), empty(slots)] if self.wanted.apart else [empty(slots)]
+        states = [[] for _ in parts]
         for block in range(blocks):
             rows = slice(block * self.size.rows, min(t, (block + 1) * self.size.rows))
-            self.rows(rows, parts)
-            if block == blocks - 1 or len(parts.used) == at_once:
-                states.append(parts.merged())
-        return joined(states, t)
+            self.rows(rows, cut, parts)
+            if block == blocks - 1 or len(parts[-1].used) == at_once:
+                for part, known in zip(parts, states, strict=True):
+                    known.append(part.merged())
+        found = [joined(known, t) for known in states]
+        return (found[0] if self.wanted.apart else None), found[-1]
 
-    def rows(self, rows: slice, parts: Parts) -> None:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sums to take of every tile."""
+        w = self.wanted
+        optional = {"e": w.entropy, "z": w.square, "d": w.distance, "f": w.valued}
+        return "m", "l", *(name for name, on in optional.items() if on)
+
+    def rows(self, rows: slice, cut: int, parts: list[Parts]) -> None:
         """One block of rows, tile by tile."""
         q = self.heads.queries(rows)
         n, r = q.shape[:2]
-        shares = Shares.of(self.layout, rows, self.wanted, q) if self.strip else NO_SHARES
-        parts.used.append(0)
-        tiles, found = [], []
-        for tile in self.layout.tiles(rows, self.heads.where, self.keys, self.size):
+        strip, leaders = self.out.strip.wanted, self.out.top_keys.shape[-1]
+        shares = Shares.of(self.layout, rows, self.wanted, q) if strip else NO_SHARES
+        for part in parts:
+            part.used.append(0)
+        few, tiles, found = [], [], []
+        for tile in self.layout.tiles(rows, self.heads.where, cut, self.size):
             s = self.buffer(0)[: n * r * tile.width].view(n, r, tile.width)
             self.heads.scores(q, rows, tile.keys, s)
             self.hide(s, tile, rows)
-            if self.leaders:
-                found.append(largest(s, self.leaders, self.layout.keys[tile.keys]))
-            p = self.buffer(1 + len(tiles) if self.strip else 1)[: s.numel()].view_as(s)
-            self.tile(s, p, tile, rows, parts.take(r), shares)
-            tiles.append((tile, p))
+            if leaders:
+                found.append(largest(s, leaders, self.layout.keys[tile.keys]))
+            if tile.apart:
+                first, x = tile.leading(), s[..., : tile.apart].clone()
+                few.append((first, torch.empty_like(x)))
+                self.tile(x, few[-1][1], first, rows, parts[0].take(r), shares)
+                s[..., : tile.apart] = -torch.inf
+            if tile.apart < tile.width:
+                p = self.buffer(1 + len(tiles) if strip else 1)[: s.numel()].view_as(s)
+                self.tile(s, p, tile, rows, parts[-1].take(r), shares)
+                tiles.append((tile, p))
         if found:
-            self.lead(found, rows)
-        if tiles and self.strip:
-            weighed = shares.weighed(*parts.last(r), self.more(rows))
-            self.strip.add(self.layout, self.heads.where, rows, weighed, tiles)
-
-    def more(self, rows: slice) -> list[tuple[Tensor, Tensor]]:
-        """(m, l) of what else stands in the denominator: other keys, a learned sink logit."""
-        parts = []
-        if self.other is not None:
-            m, l = self.other.m[:, rows], self.other.l[:, rows]
-            parts.append(((m / LN2).to(self.heads.k.dtype), l.to(self.heads.k.dtype)))
-        if self.heads.sink is not None:
-            sink = self.heads.sink[:, rows]
-            parts.append((sink, torch.ones_like(sink)))
-        return parts
+            self.lead(found, rows, leaders)
+        if strip and (few or tiles):
+            m, l = (torch.cat(x) for x in zip(*(part.last(r) for part in parts), strict=True))
+            sink = None if self.heads.sink is None else self.heads.sink[:, rows]
+            weighed = shares.weighed(m, l, sink)
+            self.out.strip.add(self.layout, self.heads.where, rows, weighed, few + tiles)
 
     def buffer(self, at: int) -> Tensor:
         """Room for one tile; kept, because memory of this size goes back to the system at once."""
+        area = self.heads.q.shape[0] * self.size.rows * self.size.keys
         while len(self.buffers) <= at:
-            # They may outlive an inference mode, and what is made in one is written in one only.
-            with torch.inference_mode(False):
-                self.buffers.append(torch.empty(self.area, dtype=self.heads.k.dtype))
+            self.buffers.append(self.heads.k.new_empty(area))
         return self.buffers[at]
 
     def hide(self, s: Float[Tensor, "N R C"], tile: Tile, rows: slice) -> None:
-        """Minus infinity at keys that a row does not see, or that count elsewhere."""
-        s[..., : tile.blank] = -torch.inf
-        first = tile.keys.start
+        """Minus infinity at keys that a row does not see."""
         for edge in tile.edges:
-            if edge.stop > tile.blank:
-                keys = slice(first + edge.start, first + edge.stop)
-                hidden = self.layout.hidden(rows, keys, self.heads.where)
-                s[..., edge].masked_fill_(hidden, -torch.inf)
+            keys = slice(tile.keys.start + edge.start, tile.keys.start + edge.stop)
+            s[..., edge].add_(self.layout.veil(rows, keys, self.heads.where))
 
     def tile(
         self,
@@ -227,13 +229,13 @@ class Pass:
     ) -> None:
         """Sums of one tile relative to its own largest logit; p holds the weights afterwards."""
         m = shares.peaks(self.layout, s, tile, sums["m"])
-        if tile.edges:
+        if tile.empty:
             m = m.clamp_min(torch.finfo(m.dtype).min)
         s.sub_(m[..., None])
         torch.exp2(s, out=p)
         torch.sum(p, -1, out=sums["l"])
         if "e" in sums:
-            for edge in tile.edges:
+            for edge in tile.empty:
                 s[..., edge].clamp_min_(LEAST)
             torch.sum(s.mul_(p), -1, out=sums["e"])
         if "z" in sums:
@@ -253,13 +255,24 @@ class Pass:
             far += (p[..., tile.late :] * self.layout.lags(rows, keys)).sum(-1)
         torch.addcmul(far, mass, self.layout.steps(rows), out=sums["d"])
 
-    def lead(self, found: list[tuple[Tensor, Tensor]], rows: slice) -> None:
+    def lead(self, found: list[tuple[Tensor, Tensor]], rows: slice, leaders: int) -> None:
         """The largest of all tiles' largest and of those known before."""
         to = self.out.top_logits[self.heads.where, rows], self.out.top_keys[self.heads.where, rows]
         logits = torch.cat([to[0], *(x.double() for x, _ in found)], -1)
-        logits, at = logits.topk(self.leaders, -1)
+        logits, at = logits.topk(leaders, -1)
         to[0].copy_(logits)
         to[1].copy_(torch.cat([to[1], *(keys for _, keys in found)], -1).gather(-1, at))
+
+
+def slices(x: Float[Tensor, "B H ..."], where: slice) -> Float[Tensor, "N ..."]:
+    """Some slices of batch · heads; a view where they are of one batch."""
+    heads = x.shape[1]
+    batch, first = divmod(where.start, heads)
+    last = first + where.stop - where.start
+    if last <= heads:
+        return x[batch, first:last]
+    places = (divmod(at, heads) for at in range(where.start, where.stop))
+    return torch.stack([x[place] for place in places])
 
 
 def per_slice(p: Float[Tensor, "N R C"], x: Float[Tensor, "N C"]) -> Float[Tensor, "N R"]:

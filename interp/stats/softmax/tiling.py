@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from models.forms import Dots
@@ -24,7 +24,7 @@ class Tile:
     """Some keys, by index, before some rows."""
 
     keys: slice
-    blank: int  # leading columns that count elsewhere
+    apart: int  # leading columns whose keys are told apart
     edges: tuple[slice, ...]  # columns that not every row sees
     late: int  # from this column on, keys lie behind the first row
 
@@ -32,6 +32,18 @@ class Tile:
     def width(self) -> int:
         """Number of keys."""
         return self.keys.stop - self.keys.start
+
+    @property
+    def empty(self) -> tuple[slice, ...]:
+        """Columns that hold minus infinity while the keys told apart are left out."""
+        return (slice(0, self.apart), *self.edges) if self.apart else self.edges
+
+    def leading(self) -> "Tile":
+        """The keys told apart."""
+        end = self.keys.start + self.apart
+        edges = (slice(x.start, min(x.stop, self.apart)) for x in self.edges)
+        edges = tuple(x for x in edges if x.start < x.stop)
+        return Tile(slice(self.keys.start, end), 0, edges, min(self.late, self.apart))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,31 +113,29 @@ class Layout:
         near = torch.maximum(near, torch.maximum(first, sinks))
         return (sinks - first).clamp_min(0) + (ends - near).clamp_min(0)
 
-    def tiles(
-        self, rows: slice, slices: slice, keys: tuple[int, int], size: Size
-    ) -> Iterator[Tile]:
-        """Tiles that cover every key in a range that some of the rows see, in rising order."""
+    def tiles(self, rows: slice, slices: slice, cut: int, size: Size) -> Iterator[Tile]:
+        """Tiles that cover every key that some of the rows see, in rising order."""
         top, bottom = self.row(rows.start), self.row(rows.stop - 1)
         start = None if self.start is None else self.start[slices]
         first = 0 if start is None else self.before(int(start.min()))
         padded = 0 if start is None else self.before(int(start.max()))
-        late, end = self.before(top + 1), min(self.before(bottom + 1), keys[1])
+        late, end = self.before(top + 1), self.before(bottom + 1)
         spans, gone, sunk = [(first, end)], 0, 0
         if self.window is not None:
             sunk = min(self.before(self.sinks), end)
             near = max(self.before(top - self.window + 1), sunk, first)
             spans, gone = [(first, sunk), (near, end)], self.before(bottom - self.window + 1)
-        for a, b in (part for span in spans for part in split(*span, keys[0], size.keys)):
-            edges = ((a, min(b, keys[0])), (a, padded), (max(a, late), b), (max(a, sunk), gone))
+        for a, b in (part for span in spans for part in split(*span, size.keys)):
+            edges = ((a, padded), (max(a, late), b), (max(a, sunk), gone))
             yield Tile(
                 slice(a, b),
-                max(0, keys[0] - a),
+                min(max(0, cut - a), b - a),
                 tuple(slice(x - a, min(y, b) - a) for x, y in edges if x < min(y, b)),
                 min(max(late - a, 0), b - a),
             )
 
-    def hidden(self, rows: slice, keys: slice, slices: slice) -> Bool[Tensor, "#n R C"]:
-        """True where a row does not see a key."""
+    def veil(self, rows: slice, keys: slice, slices: slice) -> Float[Tensor, "#n R C"]:
+        """Minus infinity where a row does not see a key, else 0."""
         # Distance to the rows and which side of the sinks: all that a mask of even rows depends on.
         sink = self.window is not None and self.key(keys.start) < self.sinks
         shape = (rows.stop - rows.start, keys.stop - keys.start)
@@ -137,10 +147,19 @@ class Layout:
         if self.window is not None:
             hidden = hidden | ((lag >= self.window) & (self.keys[keys] >= self.sinks))
         if self.start is not None:
-            return hidden | (self.keys[keys] < self.start[slices][:, None, None])
-        if self.even:
-            self.masks[name] = hidden
-        return hidden
+            hidden = hidden | (self.keys[keys] < self.start[slices][:, None, None])
+        veil = self.ramp.new_zeros(()).masked_fill(hidden, -torch.inf)
+        if self.even and self.start is None:
+            self.masks[name] = veil
+        return veil
+
+    def members(self, cuts: tuple[int, ...]) -> Float[Tensor, "I R"]:
+        """1 where a row, counted from the first of some, lies between two cuts, else 0."""
+        name = ("members", *cuts)
+        if name not in self.masks:
+            row, ends = torch.arange(cuts[-1]), torch.tensor(cuts)[:, None]
+            self.masks[name] = ((row >= ends[:-1]) & (row < ends[1:])).to(self.ramp.dtype)
+        return self.masks[name]
 
     def lags(self, rows: slice, keys: slice) -> Float[Tensor, "R C"]:
         """How many tokens keys lie behind rows; 0 where they lie ahead."""
@@ -154,11 +173,9 @@ class Layout:
         return lag
 
 
-def split(a: int, b: int, first: int, width: int) -> Iterator[tuple[int, int]]:
-    """Parts of [a, b) with borders at multiples of `width`, from the one that holds `first` on."""
-    a = max(a, first // width * width)
+def split(a: int, b: int, width: int) -> Iterator[tuple[int, int]]:
+    """Parts of [a, b) with borders at multiples of `width`."""
     while a < b:
         end = min(b, (a // width + 1) * width)
-        if end > first:
-            yield a, end
+        yield a, end
         a = end

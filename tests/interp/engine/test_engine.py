@@ -182,6 +182,42 @@ def test_urgent_work_passes_between_forward_passes_only(
     assert log[3:] == ["long done", "slow", "slow done"]
 
 
+def test_work_that_hangs_no_hook_passes_in_the_middle_of_a_pass(
+    engine: Engine, log: list[str]
+) -> None:
+    """Only while its engine says it can: here, once what it reads is in the cache."""
+    started, go, asked = threading.Event(), threading.Event(), []
+
+    def layers(engine: Engine, progress: Any) -> str:
+        started.set()
+        assert go.wait(5.0)
+        for at in range(3):
+            log.append(f"layer {at}")
+            if at == 1:
+                engine.cache.put("reading", "there")
+            progress.step(at, 3, "reading")
+        return "read"
+
+    def ready(engine: Engine) -> bool:
+        asked.append(engine.cache.get("reading"))
+        return asked[-1] is not None
+
+    def picture(engine: Engine, progress: Any) -> str:
+        log.append("picture")
+        progress.step(0, 1, "drawing")  # nothing runs inside this again
+        return "picture"
+
+    passing = engine.submit(Work("layers", "Reading", layers), "a", "map")
+    assert started.wait(5.0)
+    hooked = Work("hooked", "Hooked", lambda e, p: log.append("hooked") or "hooked", urgent=True)
+    other = engine.submit(hooked, "c", "head")
+    drawn = engine.submit(Work("picture", "Picture", picture, aside=ready), "b", "head")
+    go.set()
+    assert done(drawn) == "picture" and done(passing) == "read" and done(other) == "hooked"
+    assert log == ["layer 0", "layer 1", "picture", "layer 2", "hooked"]
+    assert asked == [None, "there"]
+
+
 def test_urgent_work_goes_first_when_the_worker_is_free(
     engine: Engine, busy: Any, steps: Make, log: list[str]
 ) -> None:

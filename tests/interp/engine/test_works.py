@@ -4,6 +4,7 @@ import dataclasses
 import random
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,34 @@ def test_windows_that_are_none_are_refused(
 def test_a_long_matrix_is_not_shown_whole(own: Callable[..., Own]) -> None:
     with pytest.raises(Refused, match="L1H2 has 2,049 rows; past 2,048 it is shown as an overview"):
         works.pattern_work(own().card, PromptRequest(ids=(1,) * 2049), 1, 2)
+
+
+def test_a_head_opens_in_the_middle_of_a_pass(own: Callable[..., Own]) -> None:
+    """Submitted in layer 1 of a null's pass, its picture is there before layer 2."""
+    model, request = own(n_layers=4), PromptRequest(ids=PROMPTS[1])
+    engine = Engine(lambda name, say: model)
+    work = works.pattern_work(model.card, request, 2, 1)
+    assert not work.aside(engine)  # nothing is kept yet: it would need a pass of its own
+    assert engine.submit(works.reading_work(model.card, PROMPT, request), "me", "a").wait(30.0)
+    assert work.aside(engine)
+    found: list[Any] = []
+
+    def nulls(engine: Engine, progress: Any) -> Any:
+        def step(at: int, total: int, note: str) -> None:
+            ticket = engine.submit(work, "me", "head") if at == 2 and not found else None
+            progress.step(at, total, note)
+            if ticket:
+                assert ticket.state == "done", "it must not wait for the end of the pass"
+                found.append(ticket.job.result.pattern)
+
+        watching = SimpleNamespace(step=step, breathe=lambda: None, show=progress.show)
+        return prompt.controls(model, request, watching)
+
+    whole = engine.submit(Work("nulls", "Nulls", nulls), "me", "nulls")
+    assert whole.wait(30.0) and whole.state == "done", whole.job.error
+    np.testing.assert_allclose(found[0], applied(model, PROMPTS[1], 2, 1), rtol=1e-5, atol=1e-7)
+    alone = prompt.controls(model, request, Silent())
+    np.testing.assert_array_equal(whole.job.result.shuffled.log, alone.shuffled.log)
 
 
 def test_loading_is_work_too(own: Callable[..., Own]) -> None:
