@@ -92,6 +92,7 @@ def watch(pending: list[Answer], key: str) -> None:
     bar, button = st.columns([5, 1], vertical_alignment="center")
     first = next((a for a in now if not a.words.startswith("waiting")), now[0])
     more = f" · {len(now) - 1} more to do" if len(now) > 1 else ""
-    bar.progress(min(1.0, first.fraction), text=plain(f"{first.words}{more}"))
+    words = f"{first.words[:1].upper()}{first.words[1:]}{more}"
+    bar.progress(min(1.0, first.fraction), text=plain(words))
     # A callback, because it comes before the reruns above, which a click must not get lost in.
     button.button("Cancel", key=f"cancel_{key}", width="stretch", on_click=cancel, args=(pending,))

@@ -69,8 +69,8 @@ function scaleOf({ values, measured }) {
 function describe({ header, scale, legend, note, box }) {
   const show = (name, text) => { legend.querySelector(name).textContent = text; };
   show(".name", header.unit ? `${header.metric} (${header.unit})` : header.metric);
-  show(".low", scale.diverging ? fmt(-scale.max) : "0");
-  show(".high", fmt(scale.max));
+  show(".low", !header.measured ? "" : scale.diverging ? fmt(-scale.max) : "0");
+  show(".high", header.measured ? fmt(scale.max) : "");
   const ends = scale.diverging ? [rgba(LOW, 0.85), "transparent"] : ["transparent"];
   const stops = [...ends, rgba(HIGH, 0.85)];
   legend.querySelector(".ramp").style.background = `linear-gradient(to right, ${stops})`;

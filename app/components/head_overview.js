@@ -55,8 +55,9 @@ function describe({ header, title, note, box }) {
   const { label, tokens, side, signed, color_max } = header;
   title.textContent = `${label}, all ${count(tokens)} tokens`;
   note.textContent = [
+    "queries down, keys across",
     `each pixel is the largest weight in ${side} × ${side} tokens`,
-    `full colour from ${fmt(color_max)} up`,
+    `full colour from ${signed ? "|weight|" : "weight"} ${fmt(color_max)} up`,
     signed ? "blue positive, orange negative" : "",
     "click or drag to move the window; arrow keys, Home and End too; + and − change its size",
   ].filter(Boolean).join(" · ");

@@ -2,6 +2,7 @@
 
 import numpy as np
 import streamlit as st
+from jaxtyping import Float
 
 from app import state
 from app.components.head_overview import head_overview
@@ -48,7 +49,7 @@ def draw(
         pattern=overview.pattern,
         side=overview.side,
         tokens=len(scene.tokens.ids),
-        color_max=float(np.abs(overview.pattern[first:, first:]).max(initial=0.0)),
+        color_max=full_colour(overview.pattern[:, first:]),
         signed=signed,
         causal=causal,
         window=zoom,
@@ -71,6 +72,15 @@ def draw(
         at=(r0, k0),
         waiting=waiting,
     )
+
+
+def full_colour(pattern: Float[np.ndarray, "P C"]) -> float:
+    """The largest |weight| of an overview, but for the first eighth of its rows.
+
+    The first queries share their attention among few keys; on their scale, a head that spreads
+    its attention would be blank from there on.
+    """
+    return float(np.abs(pattern[len(pattern) // 8 :]).max(initial=0.0))
 
 
 def zoom_of(selection: Selection, tokens: int) -> Zoom:

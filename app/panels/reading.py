@@ -29,7 +29,7 @@ def offer(choice: Offer) -> None:
     )
     one, other = st.columns(2)
     one.button(
-        f"Quick look: {quick.rows:,} sampled query rows ({preflight.duration(quick.seconds)})",
+        f"Quick look: {quick.rows:,} rows ({preflight.duration(quick.seconds)})",
         key="quick_look",
         type="primary",
         width="stretch",

@@ -1,5 +1,7 @@
 """Sidebar: what to look at (model, prompt, starters), and what a run will take, before Run."""
 
+import time
+
 import streamlit as st
 
 from app import preflight, state, tables
@@ -14,6 +16,9 @@ from interp.catalog import HUB_NAME, entries
 from interp.engine.cost import in_words
 from interp.engine.forecast import forecast
 from models.device import device_words
+
+# Seconds in which a browser may miss what a rerun put into a widget, because another one followed.
+SETTLING = 2.0
 
 
 def sidebar(selection: Selection) -> None:
@@ -69,11 +74,15 @@ def fill(selection: Selection) -> None:
     """Put the URL's model and prompt into the widgets, when the URL is not what it was."""
     starter = STARTERS.get(selection.starter)
     shown = (selection.model, starter.text if starter else selection.text, selection.special)
-    if st.session_state.get("shown") != shown:
+    put = dict(zip(("draft_model", "draft_text", "draft_special"), shown, strict=True))
+    there = {key: st.session_state[key] for key in put if key in st.session_state}
+    if st.session_state.get("shown") != shown or len(there) < len(put):
         st.session_state["shown"] = shown
-        names = ("draft_model", "draft_text", "draft_special")
-        for key, value in zip(names, shown, strict=True):
-            st.session_state[key] = value
+        if there != put:
+            st.session_state["filled"] = time.monotonic()
+    elif there != put or time.monotonic() > st.session_state.get("filled", 0) + SETTLING:
+        return
+    st.session_state.update(put)  # what was there already is sent again
 
 
 def cost() -> None:

@@ -14,7 +14,11 @@ from interp import prompts
 from interp.registry import PROBES
 
 # Kept free, so that the page below does not move when a sentence grows or progress ends.
-ROOM = "<style>.st-key-headline {min-height: 4.4rem} .st-key-status {min-height: 3.6rem}</style>"
+ROOM = """<style>
+  .st-key-headline {min-height: 4.4rem}
+  .st-key-status {min-height: 3.6rem}
+  @media (max-width: 1000px) {.st-key-headline {min-height: 7.4rem}}
+</style>"""
 
 
 def headline(scene: Scene, sentence: str) -> None:

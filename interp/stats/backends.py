@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
+from interp.stats.kernels.config import WIDEST
 from interp.stats.naive import naive
 from interp.stats.wanted import Wanted
 from models.forms import Dots
@@ -34,10 +35,8 @@ BACKENDS: dict[str, Backend] = {
 
 def choose(dots: Dots) -> str:
     """Name of the fastest backend on the device where the queries are."""
-    kind = dots.q.device.type
-    if kind == "cuda" and "triton" in BACKENDS and find_spec("triton"):
-        return "triton"
-    return "chunked" if kind == "cpu" else "algebra"
+    on_gpu = dots.q.device.type == "cuda" and find_spec("triton") is not None
+    return "triton" if on_gpu and dots.q.shape[-1] <= WIDEST else "chunked"
 
 
 def stats(

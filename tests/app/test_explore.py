@@ -206,6 +206,15 @@ def test_a_model_name_in_a_link_never_becomes_markdown(open_page, name):
     assert not any("](" in sentence for sentence in sentences)
 
 
+def test_a_second_rerun_in_quick_succession_does_not_empty_the_prompt(open_page):
+    page = open_page(model="untrained-softmax", text=TEXT)
+    assert page.text_area(key="draft_text").proto.set_value
+    box = page.run().text_area(key="draft_text").proto
+    assert (box.set_value, box.value) == (True, TEXT)  # the browser may have missed the first
+    page.text_area(key="draft_text").set_value("a draft").run()
+    assert page.text_area(key="draft_text").value == "a draft"
+
+
 def test_a_dead_prompt_link_can_be_left(open_page):
     page = settle(open_page(prompt="0" * 64))
     assert "not stored on this server" in texts(page)

@@ -1,4 +1,4 @@
-"""Statistics on a processor: tiles of the matrix pass through the cache, O(n) memory per head.
+"""Statistics tile by tile: tiles of the matrix pass through the cache, O(n) memory per head.
 
 Exact: every sum is of the softmax's own terms, relative to a running maximum, and is merged in
 float64. The online softmax is that of Milakov & Gimelshein (2018, arXiv 1805.02867); entropy,
@@ -16,16 +16,17 @@ from torch import Tensor
 
 from interp.stats.head_stats import HeadStats
 from interp.stats.row_state import RowState, Spread
+from interp.stats.softmax.heads import LN2, Heads
 from interp.stats.softmax.points import with_points
 from interp.stats.softmax.strip_sums import Strip
-from interp.stats.softmax.tile_pass import LN2, Heads, Out, Pass
+from interp.stats.softmax.tile_pass import Out, Pass
 from interp.stats.softmax.tiling import Layout, Size
 from interp.stats.wanted import Wanted
 from models.forms import Dots
 
 LONG = 2048  # keys from which a head fills the cache by itself
-# Two tiles of float32 numbers stay in 1 to 2 MiB of L2 cache.
-SHORT_SIZE = Size(rows=128, keys=512, heads=9)
+# A tile of float32 numbers takes 1.1 or 1.5 MiB, about a core's L2 cache.
+SHORT_SIZE = Size(rows=64, keys=512, heads=9)
 LONG_SIZE = Size(rows=128, keys=1024, heads=3)
 
 
@@ -37,8 +38,9 @@ def chunked(
 ) -> HeadStats:
     """Statistics of a softmax of dot products in float32 (float64 where the queries are).
 
-    Time goes with the entries that are seen, memory with rows and keys. Long prompts are spread
-    over `torch.get_num_threads()` threads, head by head. `size` overrides how it is tiled.
+    Time goes with the entries that are seen, memory with rows and keys. On a processor, long
+    prompts are spread over `torch.get_num_threads()` threads, head by head; threads that start
+    elsewhere meanwhile find torch set to one thread. `size` overrides how it is tiled.
     """
     long = dots.k.shape[2] >= LONG
     size = size or (LONG_SIZE if long else SHORT_SIZE)
@@ -47,7 +49,7 @@ def chunked(
         layout = Layout.of(dots, kind)
         heads = dots.q.shape[0] * dots.q.shape[1]
         out = room(layout, wanted, heads)
-        threads = torch.get_num_threads() if long else 1
+        threads = torch.get_num_threads() if long and dots.q.device.type == "cpu" else 1
         parts = shares(heads, size.heads, threads)
 
         def run(where: slice) -> None:
@@ -106,18 +108,18 @@ def room(layout: Layout, wanted: Wanted, heads: int) -> Out:
     zeros = {"l": True, "e": wanted.entropy, "z": wanted.square}
     zeros |= {"d": wanted.distance, "f": wanted.valued}
 
+    def full(value: float, *shape: int) -> Tensor:
+        return layout.ramp.new_full((heads, t, *shape), value, dtype=torch.float64)
+
     def state() -> RowState:
-        sums = {
-            name: torch.zeros(heads, t, dtype=torch.float64) for name, on in zeros.items() if on
-        }
-        return RowState(m=torch.full((heads, t), -torch.inf, dtype=torch.float64), **sums)
+        return RowState(m=full(-torch.inf), **{name: full(0.0) for name, on in zeros.items() if on})
 
     return Out(
         apart=state() if wanted.apart else None,
         rest=state(),
         strip=Strip.zeros(layout, wanted, heads),
-        top_keys=torch.full((heads, t, top), -1),
-        top_logits=torch.full((heads, t, top), -torch.inf, dtype=torch.float64),
+        top_keys=full(-1.0, top).long(),
+        top_logits=full(-torch.inf, top),
     )
 
 

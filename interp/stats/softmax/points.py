@@ -51,6 +51,28 @@ def at_columns(
     return weighed(dots, z, lse, keys, every, there)
 
 
+def at_offsets(
+    dots: Dots, lse: Float[Tensor, "B H T"], offsets: tuple[int, ...]
+) -> Float[Tensor, "B H T C"]:
+    """A of every row at the keys so many tokens back."""
+    keys = (dots.rows[:, None] - torch.tensor(offsets, device=dots.q.device))[None]
+    if dots.query_at is not None or dots.key_at is not None:
+        return at_keys(dots, lse, keys)
+    # Neighbouring rows look at neighbouring keys: slices, where `at_keys` copies key by key.
+    b, h, t, d = dots.q.shape
+    ahead, step = dots.k.shape[2] - t, max(1, AT_ONCE // (b * h * d))
+    z = torch.zeros(b, h, t, len(offsets), dtype=precise(dots), device=dots.q.device)
+    for place, back in enumerate(offsets):
+        for first in range(max(0, back - ahead), t, step):
+            last = min(t, first + step)
+            q = dots.q[:, :, first:last].unflatten(1, (dots.k.shape[1], -1)).to(z.dtype)
+            k = dots.k[:, :, None, first + ahead - back : last + ahead - back].to(z.dtype)
+            z[:, :, first:last, place] = (q * k).sum(-1).flatten(1, 2)
+    at, there = found(dots, keys)
+    every = slice(None)
+    return weighed(dots, finished(dots, z, every, at), lse, keys, every, there)
+
+
 def with_points(
     stats: HeadStats, dots: Dots, wanted: Wanted, lse: Float[Tensor, "B H T"] | None = None
 ) -> HeadStats:
@@ -63,8 +85,7 @@ def with_points(
     if wanted.columns:
         more["columns"] = at_columns(dots, lse, wanted.columns).to(kind)
     if wanted.offsets:
-        back = torch.tensor(wanted.offsets, device=dots.q.device)
-        more["offsets"] = at_keys(dots, lse, (dots.rows[:, None] - back)[None]).to(kind)
+        more["offsets"] = at_offsets(dots, lse, wanted.offsets).to(kind)
     if wanted.targets is not None:
         more["targets"] = at_keys(dots, lse, wanted.targets[..., None])[..., 0].to(kind)
     return replace(stats, **more)

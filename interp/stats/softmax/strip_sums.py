@@ -34,9 +34,9 @@ class Shares:
     maxima: Float[Tensor, "N R J"] | None
 
     @staticmethod
-    def of(layout: Layout, rows: slice, wanted: Wanted, q: Float[Tensor, "N R D"]) -> "Shares":
-        """Nothing seen yet."""
-        n, count = q.shape[:2]
+    def of(layout: Layout, rows: slice, wanted: Wanted, n: int) -> "Shares":
+        """Nothing seen yet of n heads."""
+        count = rows.stop - rows.start
         if not wanted.block:
             return Shares(0, 0, (0, count), None)
         side, top, bottom = wanted.block, layout.row(rows.start), layout.row(rows.stop - 1)
@@ -44,11 +44,11 @@ class Shares:
         if layout.even:
             cuts = [0, *(block * side - top for block in range(first + 1, last + 1)), count]
         else:
-            at = torch.arange(first, last + 2) * side
+            at = torch.arange(first, last + 2, device=layout.ramp.device) * side
             cuts = torch.searchsorted(layout.rows[rows], at).tolist()
         seen = max(layout.before(bottom + 1), 1)
         shape = (n, count, layout.key(seen - 1) // side + 1)
-        return Shares(side, first, tuple(cuts), q.new_full(shape, -torch.inf))
+        return Shares(side, first, tuple(cuts), layout.ramp.new_full(shape, -torch.inf))
 
     def peaks(
         self, layout: Layout, s: Float[Tensor, "N R C"], tile: Tile, out: Float[Tensor, "N R"]
@@ -122,7 +122,7 @@ class Strip:
         """No row seen yet."""
 
         def zeros(on: object, *shape: int) -> Tensor | None:
-            return torch.zeros(heads, *shape, dtype=torch.float64) if on else None
+            return layout.ramp.new_zeros(heads, *shape, dtype=torch.float64) if on else None
 
         last = layout.row(layout.rows.shape[0] - 1)
         side = max(1, wanted.block)

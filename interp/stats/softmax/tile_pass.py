@@ -1,9 +1,5 @@
-"""One pass over the tiles of some heads: row sums tile by tile, then what needs the final sums.
+"""One pass over the tiles of some heads: row sums tile by tile, then what needs the final sums."""
 
-Logits are kept in units of ln 2, because exp2 costs a third of exp on some processors.
-"""
-
-import math
 from dataclasses import dataclass, field, fields
 
 import torch
@@ -11,69 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.stats.row_state import RowState
+from interp.stats.softmax.heads import LN2, Heads
 from interp.stats.softmax.strip_sums import NO_SHARES, Shares, Strip
 from interp.stats.softmax.tiling import Layout, Size, Tile
 from interp.stats.wanted import Wanted
-from models.forms import Dots
 
-LN2 = math.log(2)
 LEAST = -200.0  # exp2 of it is 0 in float32; a product with it is no NaN
 GROUP = 32  # keys that one maximum stands for while the largest are looked for
-
-
-@dataclass(frozen=True, eq=False)
-class Heads:
-    """What one thread works on: some slices of batch and head, keys turned for the product."""
-
-    q: Float[Tensor, "N T D"]
-    k: Float[Tensor, "G D S"]  # each for as many neighbours among the queries
-    dots: Dots
-    where: slice  # of batch · heads
-    sink: Float[Tensor, "N T"] | None
-    query_bias: Float[Tensor, "N T"] | None
-    key_bias: Float[Tensor, "N S"] | None
-    norms: Float[Tensor, "N S"] | None
-
-    @staticmethod
-    def of(dots: Dots, where: slice, norms: Tensor | None, kind: torch.dtype) -> "Heads":
-        """Slices `where` of all batch · heads, computed in `kind`."""
-        h, g = dots.q.shape[1], dots.k.shape[1]
-
-        def of(x: Tensor | None) -> Tensor | None:
-            return None if x is None else slices(x, where)
-
-        share = h // g
-        if where.start % share or where.stop % share:
-            share = 1
-        at = (divmod(x, h) for x in range(where.start, where.stop, share))
-        sink, norms = of(dots.sink), of(norms)
-        return Heads(
-            q=of(dots.q),
-            k=torch.stack([dots.k[batch, head * g // h].to(kind).mT for batch, head in at]),
-            dots=dots,
-            where=where,
-            sink=None if sink is None else sink.to(kind) / LN2,
-            query_bias=of(dots.query_bias),
-            key_bias=of(dots.key_bias),
-            norms=None if norms is None else norms.to(kind),
-        )
-
-    def queries(self, rows: slice) -> Float[Tensor, "N R D"]:
-        """Some queries with all factors of the logits in them."""
-        factor = self.dots.scale / (LN2 if self.dots.softcap is None else self.dots.softcap)
-        return self.q[:, rows].to(self.k.dtype) * factor
-
-    def scores(self, q: Tensor, rows: slice, keys: slice, out: Tensor) -> None:
-        """Logits in units of ln 2 of one tile."""
-        # Heads that share keys are rows of one product.
-        q, to = (x.reshape(len(self.k), -1, x.shape[-1]) for x in (q, out))
-        torch.bmm(q, self.k[..., keys], out=to)
-        if self.dots.softcap is not None:
-            out.tanh_().mul_(self.dots.softcap / LN2)
-        if self.query_bias is not None:
-            # Long sums whose difference is small: taken in float64, entry by entry.
-            bias = self.query_bias[:, rows, None] + self.key_bias[:, None, keys]
-            out.add_(bias.mul_(1 / LN2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +25,16 @@ class Parts:
     used: list[int] = field(default_factory=list)  # slots per row block
 
     @staticmethod
-    def empty(
-        names: tuple[str, ...], shape: tuple[int, int, int, int], kind: torch.dtype
-    ) -> "Parts":
+    def empty(names: tuple[str, ...], shape: tuple[int, int, int, int], like: Tensor) -> "Parts":
         """No sums yet."""
-        parts = Parts(names, torch.zeros(*shape[:2], len(names), *shape[2:], dtype=kind))
-        parts.sums[:, :, 0] = -torch.inf
+        parts = Parts(names, like.new_empty(*shape[:2], len(names), *shape[2:]))
+        parts.clear()
         return parts
+
+    def clear(self) -> None:
+        """Nothing seen yet."""
+        self.sums.zero_()[:, :, 0] = -torch.inf
+        self.used.clear()
 
     def take(self, rows: int) -> dict[str, Float[Tensor, "N R"]]:
         """Where the next tile of the last row block writes its sums."""
@@ -113,10 +56,10 @@ class Parts:
         if state.e is not None:
             state.e.mul_(LN2)
         m = state.m.amax(1, keepdim=True)
-        state = state.on(m.expand_as(state.m))
+        if slots > 1:
+            state = state.on(m.expand_as(state.m))
         merged = {name: getattr(state, name).sum(1) for name in self.names[1:]} | {"m": m[:, 0]}
-        self.sums[:, :, 0] = -torch.inf
-        self.used.clear()
+        self.clear()
         return RowState(**{name: x.transpose(0, 1).flatten(1) for name, x in merged.items()})
 
 
@@ -153,7 +96,7 @@ class Pass:
 
         def empty(slots: int) -> Parts:
             shape = (at_once, slots, n, self.size.rows)
-            return Parts.empty(self.names, shape, self.heads.k.dtype)
+            return Parts.empty(self.names, shape, self.heads.k)
 
         parts = [empty(few), empty(slots)] if self.wanted.apart else [empty(slots)]
         states = [[] for _ in parts]
@@ -176,9 +119,9 @@ class Pass:
     def rows(self, rows: slice, cut: int, parts: list[Parts]) -> None:
         """One block of rows, tile by tile."""
         q = self.heads.queries(rows)
-        n, r = q.shape[:2]
+        n, r = self.heads.q.shape[0], rows.stop - rows.start
         strip, leaders = self.out.strip.wanted, self.out.top_keys.shape[-1]
-        shares = Shares.of(self.layout, rows, self.wanted, q) if strip else NO_SHARES
+        shares = Shares.of(self.layout, rows, self.wanted, n) if strip else NO_SHARES
         for part in parts:
             part.used.append(0)
         few, tiles, found = [], [], []
@@ -264,17 +207,6 @@ class Pass:
         to[1].copy_(torch.cat([to[1], *(keys for _, keys in found)], -1).gather(-1, at))
 
 
-def slices(x: Float[Tensor, "B H ..."], where: slice) -> Float[Tensor, "N ..."]:
-    """Some slices of batch · heads; a view where they are of one batch."""
-    heads = x.shape[1]
-    batch, first = divmod(where.start, heads)
-    last = first + where.stop - where.start
-    if last <= heads:
-        return x[batch, first:last]
-    places = (divmod(at, heads) for at in range(where.start, where.stop))
-    return torch.stack([x[place] for place in places])
-
-
 def per_slice(p: Float[Tensor, "N R C"], x: Float[Tensor, "N C"]) -> Float[Tensor, "N R"]:
     """p @ x slice by slice: a batched product with one column is ten times slower."""
     return torch.stack([a @ b for a, b in zip(p, x, strict=True)])
@@ -291,8 +223,8 @@ def largest(
     groups = s[..., : full * GROUP].unflatten(-1, (full, GROUP))
     best = groups.amax(-1).topk(n, -1).indices[..., None]
     found = groups.gather(-2, best.expand(*best.shape[:-1], GROUP)).flatten(-2)
-    at = (best * GROUP + torch.arange(GROUP)).flatten(-2)
-    tail = torch.arange(full * GROUP, s.shape[-1]).expand(*s.shape[:-1], -1)
+    at = (best * GROUP + torch.arange(GROUP, device=s.device)).flatten(-2)
+    tail = torch.arange(full * GROUP, s.shape[-1], device=s.device).expand(*s.shape[:-1], -1)
     found, at = torch.cat([found, s[..., full * GROUP :]], -1), torch.cat([at, tail], -1)
     found, best = found.topk(n, -1)
     return found, keys[at.gather(-1, best)]

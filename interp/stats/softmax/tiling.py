@@ -68,8 +68,9 @@ class Layout:
         steps = (int(x[-1] - x[0]) + 1 == x.shape[0] for x in (rows, keys))
         start = None if dots.start is None else dots.start.repeat_interleave(heads)
         origin, n = (int(rows[0]), int(keys[0])), keys.shape[0]
-        ramp = torch.arange(n - 1, -n - 1, -1).clamp_min_(0).to(kind)
-        forward = torch.arange(rows.shape[0]).to(kind)
+        device = dots.q.device
+        ramp = torch.arange(n - 1, -n - 1, -1, device=device).clamp_min_(0).to(kind)
+        forward = torch.arange(rows.shape[0], device=device).to(kind)
         return Layout(rows, keys, dots.window, dots.sinks, start, all(steps), origin, ramp, forward)
 
     def row(self, at: int) -> int:
@@ -108,7 +109,7 @@ class Layout:
             first = torch.searchsorted(self.keys, self.start)[:, None]
         if self.window is None:
             return (ends - first).clamp_min(0)
-        sinks = torch.minimum(torch.tensor(self.before(self.sinks)), ends)
+        sinks = ends.clamp_max(self.before(self.sinks))
         near = torch.searchsorted(self.keys, self.rows - self.window, right=True)
         near = torch.maximum(near, torch.maximum(first, sinks))
         return (sinks - first).clamp_min(0) + (ends - near).clamp_min(0)
@@ -158,7 +159,7 @@ class Layout:
         name = ("members", *cuts)
         if name not in self.masks:
             row, ends = torch.arange(cuts[-1]), torch.tensor(cuts)[:, None]
-            self.masks[name] = ((row >= ends[:-1]) & (row < ends[1:])).to(self.ramp.dtype)
+            self.masks[name] = ((row >= ends[:-1]) & (row < ends[1:])).to(self.ramp)
         return self.masks[name]
 
     def lags(self, rows: slice, keys: slice) -> Float[Tensor, "R C"]:

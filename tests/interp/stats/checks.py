@@ -86,7 +86,7 @@ def bound(dots: Dots) -> float:
     z = widened(dots).logits()
     away = z - z.logsumexp(-1, keepdim=True)
     reach = torch.cat([z.abs().flatten(), away.abs().flatten(), torch.ones(1)])
-    return TOLERANCE * max(1.0, reach[reach.isfinite()].max().item() / 10)
+    return TOLERANCE * max(1.0, reach[reach.isfinite()].max().item() / 8)
 
 
 def names_the_largest(found: HeadStats, dots: Dots, tolerance: float) -> None:
