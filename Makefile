@@ -1,10 +1,10 @@
-# Headlamp: run | test | test-slow | lint | bench | load | verify | starters | table. Each sets up what it needs itself.
+# Headlamp: run | test | test-slow | lint | bench | gpu | load | verify | starters | table. Each sets up what it needs itself.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run setup dev test test-slow lint bench load verify starters table chromium
+.PHONY: run setup dev test test-slow lint bench gpu load verify starters table chromium
 
 run: setup  ## get the model once, then serve on http://127.0.0.1:8501
 	@$(PY) -m models.smollm2
@@ -17,9 +17,9 @@ dev: $(VENV)/dev.done
 test: dev chromium  ## everything that takes seconds; real-model and browser tests where they can run
 	@$(PY) -m models.smollm2 || echo "headlamp: tests of the real model will be skipped"
 	@$(PY) -m pytest -n auto tests/models tests/interp --ignore tests/interp/engine
-	@$(PY) -m pytest --ignore tests/models --ignore tests/interp/probes --ignore-glob '*/interp/test_*'
+	@$(PY) -m pytest --ignore tests/models --ignore tests/interp/probes --ignore tests/interp/stats --ignore-glob '*/interp/test_*'
 
-test-slow: dev  ## what takes minutes: the RoPE base bound of long contexts
+test-slow: dev chromium  ## what takes minutes: 4,096 tokens in the browser, every kernel, long RoPE bounds
 	@$(PY) -m pytest -m slow
 
 lint: dev
@@ -33,6 +33,10 @@ bench: dev  ## Run to the full grid beside transformers' eager pass; every varia
 	@$(PY) -m benchmarks.variants
 	@$(PY) -m benchmarks.stats
 	@$(PY) -m benchmarks.stats_end_to_end
+
+gpu: dev  ## on a machine with a GPU: kernels beside float64, then their times beside fused attention
+	@$(PY) -m interp.stats.triton_check
+	@$(PY) -m benchmarks.stats_gpu
 
 load: dev  ## server CPU of a warm rerun; 20 sessions at once changing heads
 	@$(PY) -m models.smollm2

@@ -31,6 +31,10 @@ class HeadStats:
     block_peak: Float[Tensor, "B H I J"] | None = None  # the A of largest w in a block
     valued: Float[Tensor, "B H T"] | None = None  # Σ_j w ‖v_j W_O‖
 
+    def received_valued(self, norms: Float[Tensor, "B H S"]) -> Float[Tensor, "B H S"]:
+        """Σ_i A_ij ‖v_j W_O‖: what each key is given, weighted by what it writes."""
+        return self.received * norms
+
     def per_head(self) -> dict[str, Float[Tensor, "B H"]]:
         """Means over the rows that see a key, of every number there is one of per row."""
         seen = (self.visible > 0)[:, None] & (self.every.mass > 0)

@@ -147,6 +147,7 @@ def test_four_thousand_tokens_of_a_book_through_smollm2(visit, running: Running,
         page.wait_for_timeout(200)
     appeared = {layers: at for layers, at in first_seen.items() if layers}
     assert len(appeared) > 15, first_seen
+    reading = peak.growth()
     page.get_by_test_id("head-overview").focus()
     page.keyboard.press("Home")
     page.wait_for_url(re.compile(r"zoom=0\.256\.0\.256"))
@@ -157,6 +158,6 @@ def test_four_thousand_tokens_of_a_book_through_smollm2(visit, running: Running,
     print(  # noqa: T201
         f"{page.get_by_text(re.compile('tokens · ')).first.inner_text()}: first layers after "
         f"{min(appeared.values()):.1f} s, all after {max(appeared.values()):.1f} s; "
-        f"the server grew by {grown}"
+        f"the server grew by {reading / 1e6:.0f} MB up to then, by {grown} with the first nulls"
     )
     assert peak.growth() < 500 * 10**6, grown

@@ -211,3 +211,13 @@ def test_means_per_head_leave_rows_without_keys_out() -> None:
     assert means["distance"].item() == pytest.approx((0 + 2 / 5) / 2)
     assert means["columns[1]"].item() == pytest.approx(3 / 5 / 2)
     assert means["valued"].item() == pytest.approx((10 + 64) / 2)
+
+
+def test_what_keys_receive_weighted_by_what_they_write() -> None:
+    """By hand: rows (1), (1/4, 3/4); norms 2 and 8."""
+    dots = Dots(
+        q=torch.tensor([[[[1.0], [1.0]]]]), k=torch.tensor([[[[0.0], [math.log(3)]]]]), scale=1.0
+    )
+    found = naive(dots, Wanted(received=True))
+    weighted = found.received_valued(torch.tensor([[[2.0, 8.0]]]))
+    torch.testing.assert_close(weighted, torch.tensor([[[2.5, 6.0]]]).double())
