@@ -164,6 +164,7 @@ def mosaic_work(card: Card, reading: PromptReading) -> Work:
         "Drawing thumbnails",
         lambda e, p: mosaic_png(reading.thumbs, not card.reads_shares),
         urgent=True,
+        aside=lambda engine: True,
     )
 
 

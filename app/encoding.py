@@ -38,4 +38,5 @@ def encode_work(subject: Subject, text: str, special: bool) -> Work:
         "Counting tokens",
         run,
         urgent=True,
+        aside=lambda engine: True,  # a tokenizer hangs no hook
     )
