@@ -9,9 +9,6 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from jaxtyping import install_import_hook
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor.debug import CommDebugMode
-from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 with install_import_hook(["interp", "models"], "beartype.beartype"):
     from interp.stats.naive import naive
@@ -50,6 +47,11 @@ def some_ranks() -> object:
 
 def own_heads() -> dict[str, object]:
     """Statistics of this rank's heads behind projections that are split over ranks."""
+    # Seconds of imports that only this needs.
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor.debug import CommDebugMode
+    from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
     torch.manual_seed(3)
     world, heads, groups, width = dist.get_world_size(), 8, 4, 6
     layer = torch.nn.ModuleDict(
@@ -104,7 +106,9 @@ def main(folder: str) -> None:
     dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
     ring = Ring()
     found = {name: one_case(case, ring) for name, case in CASES.items()}
-    more = {"some": some_ranks(), "heads": own_heads(), "refusals": refusals(ring)}
+    more = {"some": some_ranks(), "refusals": refusals(ring)}
+    if ring.world == 2:
+        more["heads"] = own_heads()
     torch.save({"cases": found, **more}, Path(folder, f"{ring.rank}.pt"))
     dist.destroy_process_group()
 

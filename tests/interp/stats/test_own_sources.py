@@ -16,6 +16,7 @@ from interp.stats.wanted import Wanted
 from interp.subject import by_token
 from models.attention.contract import Mixer, Projected
 from models.registry import VARIANTS
+from tests.conftest import one_per_traits
 from tests.interp.stats.explicit import everything, holds, of_pattern
 from tests.models.test_contract import Case, projected
 
@@ -114,7 +115,10 @@ class Largest(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name",
+    [n if n in one_per_traits() else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS],
+)
 def test_no_matrix_is_built(name: str) -> None:
     """No tensor has n x n entries for every head, on the way to any statistic."""
     t = 512

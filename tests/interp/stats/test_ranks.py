@@ -106,6 +106,7 @@ def test_a_ring_of_some_ranks(ranks: list[dict]) -> None:
         assert rank["some"] == f"rank {r} is not in the group; only its ranks make a ring of it"
 
 
+@pytest.mark.parametrize("ranks", [2], indirect=True, ids=["2 ranks"])
 def test_split_heads_need_no_messages(ranks: list[dict]) -> None:
     """Tensor parallelism: an ordinary backend on a rank's own heads."""
     whole_layer = parts(ranks[0]["heads"]["whole"])
