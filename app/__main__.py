@@ -1,5 +1,6 @@
 """python -m app: warm up, then serve on HEADLAMP_HOST and PORT (127.0.0.1:8501)."""
 
+import ctypes
 import os
 import sys
 
@@ -7,6 +8,8 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 # A page message wakes the server loop, which then waits for the interpreter lock: 5 ms by default.
 sys.setswitchinterval(0.001)
 
+M_MMAP_THRESHOLD = -3  # malloc.h
+LARGE = 8 * 2**20  # bytes of a block that goes back to the system when it is freed
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -18,10 +21,23 @@ def port() -> int:
     return int(text)
 
 
+def give_back_large_blocks() -> None:
+    """Keep glibc's malloc from growing its heap with tensors; other C libraries are left alone.
+
+    By default the heap takes in ever larger blocks (up to 32 MiB), and small results that outlive
+    them keep all of it: 4,023 tokens of SmolLM2 grew the server by 1.16 GB, and by 0.39 GB with this.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
+    except (AttributeError, OSError):
+        pass
+
+
 def main() -> int:
     """Start the server; problems are one sentence on stderr."""
     try:
         number, address = port(), os.environ.get("HEADLAMP_HOST", "127.0.0.1")
+        give_back_large_blocks()
         print("Headlamp: loading libraries ...", flush=True)
         from app.server import build, warm_up
 
