@@ -16,8 +16,8 @@ dev: $(VENV)/dev.done
 
 test: dev chromium  ## everything that takes seconds; real-model and browser tests where they can run
 	@$(PY) -m models.smollm2 || echo "headlamp: tests of the real model will be skipped"
-	@$(PY) -m pytest -n auto --dist loadgroup tests --ignore tests/interp/engine --ignore tests/browser
-	@$(PY) -m pytest tests/interp/engine tests/browser  # they time, and a browser needs a core too
+	@$(PY) -m pytest -n auto --dist loadgroup tests --ignore tests/interp/engine --ignore tests/browser --ignore tests/server
+	@$(PY) -m pytest tests/interp/engine tests/server tests/browser  # they time, and each needs a core
 
 test-slow: dev chromium  ## what takes minutes: 4,096 tokens in the browser, every kernel, long RoPE bounds
 	@$(PY) -m pytest -m slow
@@ -30,7 +30,7 @@ lint: dev
 mutants: dev  ## corrupt every definition by one index, one at a time: some test must fail each time
 	@$(PY) -m tests.mutants
 
-faults: dev  ## kill a saving process 200 times: no acknowledged save may be lost, none half there
+faults: dev  ## kill a saving process 200 times and the server 200 times: no acknowledged save may be lost, none half there
 	@$(PY) -m tests.faults
 
 bench: dev  ## Run to the full grid beside transformers' eager pass; every variant, and statistics of heads, beside fused softmax
@@ -60,8 +60,9 @@ zoo: setup  ## train one shipped model anew and hold its loss to its card: make 
 	@test -n "$(CORPUS)" -a -n "$(HELD_OUT)" || { echo "headlamp: give CORPUS=... and HELD_OUT=..." >&2; exit 1; }
 	@$(PY) -m models.roster --corpus $(CORPUS) --held-out $(HELD_OUT) --check $(or $(MEMBER),mha)
 
-table: setup  ## write the table of variants in models/README.md from the registry
+table: setup  ## write the tables in models/README.md and models/zoo/README.md from registry and cards
 	@$(PY) -m models.table
+	@$(PY) -m models.zoo_table
 
 chromium:  ## for the browser tests: Debian's where we may install it, else they are skipped
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \

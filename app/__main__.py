@@ -10,7 +10,6 @@ sys.setswitchinterval(0.001)
 
 M_MMAP_THRESHOLD = -3  # malloc.h
 LARGE = 8 * 2**20  # bytes of a block that goes back to the system when it is freed
-LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def port() -> int:
@@ -39,18 +38,24 @@ def main() -> int:
         number, address = port(), os.environ.get("HEADLAMP_HOST", "127.0.0.1")
         give_back_large_blocks()
         print("Headlamp: loading libraries ...", flush=True)
+        from app.doors import answering, config, doors
         from app.server import build, warm_up
 
-        app = build()
+        opened = doors(os.environ, address)
+        if opened.known:
+            answering(opened.known)
+        app = build(opened.known)
         warm_up(lambda words: print(f"Headlamp: {words}", flush=True))
     except ValueError as problem:
         print(f"headlamp: {problem}", file=sys.stderr)
         return 2
-    print(f"Headlamp: open http://{address}:{number}  (stop with Ctrl+C)", flush=True)
-    config = {"server.port": number, "server.address": address}
-    if address in LOOPBACK:  # another site's page must not reach us under its own name
-        config["server.allowedHosts"] = list(LOOPBACK)
-    app.run(config=config)
+    if opened.warning:
+        print(f"headlamp: {opened.warning}", file=sys.stderr, flush=True)
+    print(
+        f"Headlamp: open {opened.url or f'http://{address}:{number}'}  (stop with Ctrl+C)",
+        flush=True,
+    )
+    app.run(config=config(opened, number, address))
     return 0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from app.components.mosaic import mosaic_png
 from app.encoding import encoded
-from app.engine_room import PATIENCE, ask, engine, problems
+from app.engine_room import CANCELLED, PATIENCE, ask, engine, problems
 from app.scene import Offer, Scene, check_length, subject_of
 from app.starters import MODEL, STARTERS, Saved, saved
 from app.state import ALL_ROWS, Selection
@@ -128,9 +128,12 @@ def follow_up(scene: Scene) -> bool:
 def refine(scene: Scene) -> bool:
     """Read and score all rows where a sample is on the page; True once they can take its place."""
     reading = ask(whole_reading(scene), "refine")
-    following = [] if reading.result is None else [ask(w, "refine") for w in whole_scores(scene)]
-    scene.pending += [answer for answer in (reading, *following) if answer.pending][:1]
-    scene.refusal = reading.problem
+    answers = [reading]
+    for work in whole_scores(scene) if reading.result is not None else ():
+        if answers[-1].problem != CANCELLED:
+            answers.append(ask(work, "refine"))
+    scene.pending += [answer for answer in answers if answer.pending][:1]
+    scene.refusal = CANCELLED if answers[-1].problem == CANCELLED else reading.problem
     return is_refined(scene)
 
 
@@ -200,6 +203,9 @@ def add_scores(scene: Scene, with_controls: bool) -> bool:
         found = scene.results.get(name)
         enough = found and (found.scores[0].controls or not with_controls)
         if enough or name in scene.refusals:
+            continue
+        if CANCELLED in scene.refusals.values():  # what comes after it was not wanted either
+            scene.refusals[name] = CANCELLED
             continue
         answer = ask(work, "scores", PATIENCE / 2)
         if answer.pending:

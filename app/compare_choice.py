@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from app import may
 from app.starters import DEFAULT_STARTER, STARTERS
 from app.state import INLINE
 from interp import prompts
@@ -33,7 +34,7 @@ class Choice:
         query = {"models": ",".join(self.models)}
         if self.text != DEFAULT_TEXT:
             long = len(self.text) > INLINE
-            query |= {"prompt": prompts.keep(self.text)} if long else {"text": self.text}
+            query |= {"prompt": may.keep_prompt(self.text)} if long else {"text": self.text}
         if self.sort != "loss":
             query["sort"] = self.sort
         if self.seed:

@@ -7,12 +7,15 @@ from typing import Any
 
 import streamlit as st
 
+from app import may
 from app.plain import plain
 from interp.catalog import load_listed
 from interp.engine.engine import Busy, Engine
 from interp.engine.job import Work
+from interp.store import StoreError
 from interp.subject import Refused
 
+CANCELLED = "Cancelled. Press Run to start again."
 PATIENCE = 0.25  # seconds a rerun waits for quick work before it shows a progress bar instead
 
 
@@ -51,8 +54,9 @@ def ask(work: Work, slot: str, patience: float = 0.0) -> Answer:
     if work.key in problems():
         return Answer(work, slot, problem=problems()[work.key])
     try:
+        may.run()
         ticket = engine().submit(work, session(), slot)
-    except (Refused, Busy) as problem:
+    except (Refused, Busy, StoreError) as problem:
         problems()[work.key] = str(problem)
         return Answer(work, slot, problem=str(problem))
     ticket.wait(patience)
@@ -60,7 +64,7 @@ def ask(work: Work, slot: str, patience: float = 0.0) -> Answer:
         return Answer(work, slot, result=ticket.job.result)
     if ticket.state in ("failed", "cancelled"):
         engine().cancel(session(), slot)  # told: the next ask, after Run, tries again
-        problems()[work.key] = ticket.job.error or "Cancelled. Press Run to start again."
+        problems()[work.key] = ticket.job.error or CANCELLED
         return Answer(work, slot, problem=problems()[work.key])
     return Answer(
         work,
@@ -76,7 +80,7 @@ def cancel(answers: list[Answer]) -> None:
     """Give up on pending work and remember it, so that a rerun does not start it again."""
     for answer in answers:
         engine().cancel(session(), answer.slot)
-        problems()[answer.work.key] = "Cancelled. Press Run to start again."
+        problems()[answer.work.key] = CANCELLED
 
 
 def again() -> None:

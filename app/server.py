@@ -1,4 +1,4 @@
-"""The ASGI app: the Streamlit script, /api/ready, and headers on every answer."""
+"""The ASGI app: the Streamlit script, /api/ready, /s/{token}, and headers on every answer."""
 
 import base64
 import gc
@@ -14,12 +14,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.accounts import Accounts
 from app.engine_room import engine
+from app.gate import Hosts, SignedIn
+from app.plain import plain
+from app.shared_route import SharedPages
 from app.starters import STARTERS, saved
 from app.state import DEFAULT_MODEL
 from app.uploads import Room
 from interp.catalog import configured, entries
 from interp.engine.forecast import patience, rates
+from interp.store import StoreError
 from models import smollm2
 from models.device import device_words
 from models.incoming.folders import allowed
@@ -71,12 +76,29 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"ready": True, "device": device_words()})
 
 
-def build() -> st.App:
-    """The app around main.py."""
+def told(problem: Exception) -> bool:
+    """Show a refusal that no page caught as its sentence; anything else is Streamlit's to show."""
+    if not isinstance(problem, StoreError):
+        return False
+    st.error(plain(str(problem)))
+    return True
+
+
+def build(known: Accounts | None = None) -> st.App:
+    """The app around main.py, with the sign-in it was started with."""
+    inner = [Middleware(SignedIn, known=known)] if known else []
     return st.App(
         Path(__file__).with_name("main.py"),
+        secrets=known.secrets() if known else None,
         routes=[Route("/api/ready", ready)],
-        middleware=[Middleware(Headers), Middleware(Room)],
+        middleware=[
+            Middleware(Headers),
+            Middleware(Hosts),
+            *inner,
+            Middleware(SharedPages),
+            Middleware(Room),
+        ],
+        on_script_error=told,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from app import may
 from app.starters import DEFAULT_STARTER
 from interp import prompts
 from interp.many_tests import RULES
@@ -62,7 +63,7 @@ class Selection:
         elif len(self.text) <= INLINE:
             query["text"] = self.text
         else:
-            query["prompt"] = prompts.keep(self.text)
+            query["prompt"] = may.keep_prompt(self.text)
         query |= self.places()
         if self.metric != "sink":
             query["metric"] = self.metric

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from interp import prompts
+from app import may
 from interp.studies.study import Setting
 from interp.system2.inside.registry import INSIDE
 from interp.system2.rewriters.registry import REWRITERS
@@ -127,4 +127,4 @@ def change_setting(owner: str, one: Setting, value: Any, put: Callable[..., None
 
 def keep(text: str) -> str:
     """Keep JSON lines on this server; raises prompts.PromptError where they are too long."""
-    return prompts.keep(text)
+    return may.keep_prompt(text)

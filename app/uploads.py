@@ -1,5 +1,7 @@
 """Room for uploads: Streamlit keeps them in memory, so all of them together are bounded."""
 
+import gc
+
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -8,6 +10,7 @@ from streamlit.runtime import exists, get_instance
 from models.incoming.receiving import LARGEST
 
 TOGETHER = 2 * LARGEST  # bytes of all uploads that sessions hold or are sending
+SMALL = 2**23  # bytes that need no room made first
 ROUTE = "/_stcore/upload_file/"
 
 
@@ -25,6 +28,8 @@ class Room(BaseHTTPMiddleware):
             return await call_next(request)
         told = request.headers.get("content-length", "")
         size = int(told) if told.isascii() and told.isdecimal() else LARGEST
+        if size > SMALL:
+            gc.collect()  # sessions that are over hold theirs in cycles until this
         if held() + self.coming + size > TOGETHER:
             return PlainTextResponse("Too many uploads at once; try again in a minute.", 413)
         self.coming += size

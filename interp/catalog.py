@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from interp.adapters.bridged import Bridged
 from interp.adapters.own import Own, untrained
+from interp.labels import told_apart
 from interp.subject import Subject
 from models import pretrained, shelf, smollm2
 from models.incoming import folders, keeping
@@ -173,7 +174,9 @@ def configured() -> dict[str, Entry]:
 def entries() -> dict[str, Entry]:
     """All models by name: the real one, those that were added, trained, untrained, configured."""
     real = {"smollm2": MODELS["smollm2"]}
-    return real | uploaded() | on_the_shelf() | MODELS | local() | configured()
+    found = real | uploaded() | on_the_shelf() | MODELS | local() | configured()
+    titles = told_apart({name: entry.title for name, entry in found.items()})
+    return {name: replace(entry, title=titles[name]) for name, entry in found.items()}
 
 
 def load(name: str, say: Say = quiet) -> Subject:

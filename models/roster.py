@@ -24,8 +24,7 @@ FIRST = (  # what findings need
 SHIPPED = (
     *FIRST,
     *("window", "norm_attention", "gqa", "mqa", "mla", "retnet", "softmax1", "fox", "gated"),
-    *("alibi", "streaming", "simple_gla", "cosformer", "mamba2", "differential", "based", "gla"),
-    *("rebased", "performer"),
+    *("alibi", "streaming", "simple_gla", "cosformer"),
 )
 
 

@@ -38,11 +38,14 @@ class Trained:
 
 
 def names() -> dict[str, Path]:
-    """Every trained model: those that come with Headlamp, then those trained here."""
-    found = {}
-    for shelf in (SHIPPED, home() / "trained"):
-        for card in sorted(shelf.glob(f"*/{CARD}")):
-            found.setdefault(card.parent.name, card.parent)
+    """Every trained model: those that come with Headlamp, then those trained here.
+
+    One of yours that is called as a shipped one is listed under its name and "-here".
+    """
+    found = {card.parent.name: card.parent for card in sorted(SHIPPED.glob(f"*/{CARD}"))}
+    for card in sorted((home() / "trained").glob(f"*/{CARD}")):
+        name = card.parent.name
+        found[f"{name}-here" if name in found else name] = card.parent
     return found
 
 

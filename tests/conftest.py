@@ -1,6 +1,9 @@
 """What every test shares: seeds, one torch thread, a tiny model of each variant, shared data."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Before torch, tqdm and transformers are imported: they read these once.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -23,8 +26,21 @@ if os.environ.get("TEST_SHAPES") != "0":  # tests/mutants.py does without: value
     shapes.check("models", "interp")
 
 from models import smollm2
+from models.home import home
 from models.registry import VARIANTS, variant
 from models.transformer import Transformer, TransformerConfig
+
+
+def own_home() -> None:
+    """A HEADLAMP_HOME of the tests' own: it sees the real one's models, and keeps nothing there."""
+    real, mine = home(), Path(tempfile.mkdtemp(prefix="headlamp-tests-"))
+    atexit.register(shutil.rmtree, mine, ignore_errors=True)
+    (real / "models").mkdir(exist_ok=True)
+    (mine / "models").symlink_to(real / "models")
+    os.environ["HEADLAMP_HOME"] = str(mine)
+
+
+own_home()
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -289,4 +289,16 @@ MUTATIONS: list[Mutation] = [
         ("weighing.py", "(W_O if factor == 1 else W_O * factor)", "W_O", "test_weights.py -k families"),
         ("held.py", 'return 1.0, "a norm after W_O changes what the heads write together"', 'return 1.0, ""', "test_weights.py -k families"),
     ),
+    *under(
+        "interp/recompute", "tests/interp",
+        ("one_model.py", "controls = any(score.controls for score in frozen.scores)", "controls = True", "test_recompute.py -k without_nulls"),
+        ("one_model.py", '"ids", "seed", "rows"))', '"ids", "seed"))', "test_recompute.py -k sample_of_rows"),
+        ("asked.py", "not low <= value <= high", "not low - 1 <= value <= high", "test_recompute.py -k may_not_ask"),
+        ("several.py", "return compared(models, request, sort)", 'return compared(models, request, "loss")', "test_recompute.py -k compare"),
+    ),
+    *under(
+        "app", "tests/app",
+        ("shared_route.py", "{admitted.snapshot} {admitted.expires_at} {as_file}", "{as_file}", "test_shared_route.py -k drawn_once"),
+        ("panels/share_check.py", 'key=f"{made.key} for {self.name}"', "key=made.key", "test_share_links.py -k for_itself"),
+    ),
 ]  # fmt: skip

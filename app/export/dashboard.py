@@ -101,7 +101,8 @@ def embedded(text: str) -> str:
 
 def block_of(raw: Any, number: int) -> Block:
     """A block, field by field."""
-    kind = KINDS.get(raw.get("block")) if isinstance(raw, dict) else None
+    named = raw.get("block") if isinstance(raw, dict) else None
+    kind = KINDS.get(named) if isinstance(named, str) else None
     if kind is None or len(json.dumps(raw)) > MAX_TEXT:
         raise FileProblem(f"Block {number} of the file is no text and no panel, or too long.")
     values = {key: value for key, value in raw.items() if key != "block"}

@@ -11,6 +11,7 @@ from app.export.pictures import DRAWN, Caption, drawn
 from app.export.words import words
 from app.heatmaps import heat
 from interp.exhibits import Heat
+from interp.result import Result
 from interp.subject import Card
 
 PIXELS = 512  # rows of a picture, at most: more would be less than a pixel each
@@ -81,6 +82,23 @@ def matrix(
         signed=signed,
         note="Entries are read off one forward pass: they have no interval, and nulls stand "
         "beside the head's scores.",
+    )
+
+
+def matrix_result(
+    card: Card, ids: Sequence[int], tokens: Sequence[str], here: tuple[int, int],
+    pattern: Float[np.ndarray, "T T"], signed: bool,
+) -> Result:  # fmt: skip
+    """The matrix of head `here` as a Result, so that it can be kept."""
+    layer, head = here
+    return Result(
+        probe="attention-matrix",
+        model=card.name,
+        digest=card.digest,
+        device=card.device,
+        request={"ids": list(ids), "layer": layer, "head": head},
+        scores=(),
+        heats=(matrix(pattern, tokens, f"L{layer}H{head}", signed),),
     )
 
 

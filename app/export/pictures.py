@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import altair as alt
-import numpy as np
 import vl_convert
 
 from app import charts, heatmaps
@@ -14,6 +13,7 @@ from app.export.inert import inert
 from app.export.words import Exhibit, origin, score_words, visible, words
 from interp.exhibits import Curve, Heat
 from interp.result import Result, Score
+from interp.score_grid import score_grid
 
 WIDTH = 640  # pixels of the axes
 LINE = 126  # characters of a line of words below the title
@@ -58,32 +58,7 @@ def chart_of(shown: Curve | Heat | Score) -> alt.LayerChart:
     shown = inert(shown)
     if isinstance(shown, Curve):
         return charts.curve(shown)
-    return heatmaps.heat(map_of(shown) if isinstance(shown, Score) else shown)
-
-
-def map_of(score: Score) -> Heat:
-    """A metric as layers by heads; nulls and checks beside."""
-    layers, heads = score.value.shape
-    return Heat(
-        key=score.key,
-        title=score.title,
-        row_title="layer",
-        column_title="head",
-        rows=tuple(f"L{layer}" for layer in range(layers)),
-        columns=tuple(f"H{head}" for head in range(heads)),
-        unit=score.unit,
-        provenance=score.provenance,
-        definition=score.definition,
-        source=score.source,
-        value=score.value,
-        low=score.low,
-        high=score.high,
-        n=int(score.n.max(initial=0)),
-        n_of=score.n_of,
-        nulls={control.name: control.value for control in score.controls},
-        signed=bool(np.nanmin(score.value, initial=0.0) < 0),
-        note=score.note or "Nulls are still to be measured.",
-    )
+    return heatmaps.heat(score_grid(shown) if isinstance(shown, Score) else shown)
 
 
 def spec_of(chart: alt.TopLevelMixin, said: Caption | None, ink: Ink = LIGHT) -> dict[str, Any]:

@@ -27,50 +27,80 @@ def report(title: str, blocks: Sequence[Block], results: Mapping[str, Result]) -
 
     `results` are those that panels name. Raises KeyError for a panel that names another.
     """
-    body = "\n".join(block_html(block, results) for block in blocks)
-    data = pack(title, blocks, results).decode("ascii")
-    for character in "<>&":
-        data = data.replace(character, f"\\u{ord(character):04x}")
-    made = hashlib.sha256(STYLE.encode()).digest()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{base64.b64encode(made).decode()}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+    lead = (
+        '<p class="note">Written by Headlamp. Every number is also in this file as data: drop it '
+        "on Headlamp's dashboards to open it again.</p>"
     )
+    return document(title, lead + body(blocks, results), tail=data(title, blocks, results))
+
+
+def body(
+    blocks: Sequence[Block], results: Mapping[str, Result], said: Mapping[str, str] | None = None
+) -> str:
+    """HTML of all blocks; `said` are sentences to stand with Results, by their names."""
+    return "\n".join(block_html(block, results, said or {}) for block in blocks)
+
+
+def data(title: str, blocks: Sequence[Block], results: Mapping[str, Result]) -> str:
+    """All of it as JSON inside a page, where nothing reads it but `open_file`."""
+    packed = pack(title, blocks, results).decode("ascii")
+    for character in "<>&":
+        packed = packed.replace(character, f"\\u{ord(character):04x}")
+    return f"{START}{packed}{END}"
+
+
+def digest(text: str) -> str:
+    """A style sheet's or a script's hash, as a policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def policy(style: str) -> str:
+    """What a browser lets a page of ours do: show its one style sheet and its own pictures."""
+    return (
+        f"default-src 'none'; style-src {digest(style)}; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def document(
+    title: str, inside: str, style: str = STYLE, *, may: str = "", head: str = "", tail: str = ""
+) -> bytes:
+    """A whole page around HTML of ours; `may` is what else it lets a browser do."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta http-equiv="Content-Security-Policy" content="{policy(style)}{may}">
 <meta name="referrer" content="no-referrer">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{shown(title)}</title>
-<style>{STYLE}</style>
+{head}<title>{shown(title)}</title>
+<style>{style}</style>
 </head>
 <body>
 <main>
 <h1>{shown(title)}</h1>
-<p class="note">Written by Headlamp. Every number is also in this file as data: drop it on
-Headlamp's dashboards to open it again.</p>
-{body}
+{inside}
 </main>
-{START}{data}{END}
+{tail}
 </body>
 </html>
 """.encode("utf-8", "backslashreplace")
 
 
-def block_html(block: Block, results: Mapping[str, Result]) -> str:
-    """A text, or a panel with all its Results."""
+def block_html(block: Block, results: Mapping[str, Result], said: Mapping[str, str]) -> str:
+    """A text, or a panel with all its Results and what is said of each."""
     if isinstance(block, Markdown):
         return f'<section class="text">\n{rendered(block.text)}</section>'
-    found = "\n".join(result_html(block, results[name]) for name in block.results)
+    found = "\n".join(
+        result_html(block, results[name], said.get(name, "")) for name in block.results
+    )
     heading = f"<h2>{shown(block.title)}</h2>" if block.title else ""
     return f'<section class="panel">\n{heading}\n{found}\n</section>'
 
 
-def result_html(panel: Panel, result: Result) -> str:
-    """What the panel shows of a Result, then where it comes from."""
+def result_html(panel: Panel, result: Result, said: str = "") -> str:
+    """What the panel shows of a Result, then where it comes from, and what is said of it."""
     try:
         wanted = parts(result, panel.kind)
     except KeyError as problem:
@@ -81,7 +111,7 @@ def result_html(panel: Panel, result: Result) -> str:
     found = digests(result)
     source = (
         f"Model {origin_words(result)}. Request digest {found.request[:SHOWN]}, result digest "
-        f"{found.result[:SHOWN]}."
+        f"{found.result[:SHOWN]}. {said}".strip()
     )
     return f'{answer}\n{figures}\n{notes}\n<p class="origin">{shown(source)}</p>'
 

@@ -9,6 +9,7 @@ from app import preflight
 from app.compare_choice import FEWEST, MOST, Choice
 from app.engine_room import PATIENCE, Answer, ask, engine, problems, watch
 from app.panels.exhibits import NARROW, exhibit
+from app.panels.keep import keep
 from app.plain import plain
 from app.scene import subject_of
 from interp.catalog import entries
@@ -231,3 +232,4 @@ def draw(choice: Choice, result: Result) -> None:
         type="tertiary",
         icon=":material/download:",
     )
+    keep("compare", result, words="Add all to dashboard")

@@ -10,6 +10,7 @@ from app.export.formats import of_exhibit
 from app.export.words import kinds_of, words
 from app.kinds import KINDS
 from app.panels.files import files
+from app.panels.keep import keep
 from app.plain import plain
 from interp.exhibits import Curve, Heat, Table
 from interp.result import Result
@@ -75,9 +76,11 @@ def number_format(values: np.ndarray) -> str:
 
 def definition(owner: str, result: Result, shown: Exhibit) -> None:
     """What it is, whose definition it is, and its data; one click away."""
-    with st.popover("Definition and data", type="tertiary", icon=":material/menu_book:"):
-        st.markdown(plain(shown.definition))
-        st.caption(f"{plain(shown.source)}")
-        for kind in kinds_of(shown):
-            st.caption(f"{kind}: {KINDS[kind]}.")
-        files(f"{owner}-{shown.key}", of_exhibit(result, shown))
+    with st.container(horizontal=True, gap="small"):
+        with st.popover("Definition and data", type="tertiary", icon=":material/menu_book:"):
+            st.markdown(plain(shown.definition))
+            st.caption(f"{plain(shown.source)}")
+            for kind in kinds_of(shown):
+                st.caption(f"{kind}: {KINDS[kind]}.")
+            files(f"{owner}-{shown.key}", of_exhibit(result, shown))
+        keep(f"{owner}-{shown.key}", result, shown)

@@ -7,7 +7,9 @@ import pandas as pd
 import streamlit as st
 
 from app.export.formats import of_figures
+from app.export.parts import FIGURES
 from app.panels.files import files
+from app.panels.keep import keep
 from app.plain import plain
 from interp.printing import number
 from interp.result import Figure, Result
@@ -26,10 +28,12 @@ def figures(result: Result, owner: str = "") -> None:
         kinds = ", ".join(dict.fromkeys(f.provenance for f in result.figures))
         reasons = [f"{f.title}: {f.note}" for f in result.figures if f.note]
         st.caption(f"In brackets: 95 % intervals ({kinds}). {plain(' '.join(reasons))}")
-        with st.popover("Definitions and data", type="tertiary", icon=":material/menu_book:"):
-            for figure in result.figures:
-                st.markdown(f"**{plain(figure.title)}.** {plain(figure.definition)}")
-            files(f"{owner}-figures", of_figures(result, result.figures))
+        with st.container(horizontal=True, gap="small"):
+            with st.popover("Definitions and data", type="tertiary", icon=":material/menu_book:"):
+                for figure in result.figures:
+                    st.markdown(f"**{plain(figure.title)}.** {plain(figure.definition)}")
+                files(f"{owner}-figures", of_figures(result, result.figures))
+            keep(f"{owner}-figures", result, FIGURES)
 
 
 def figure_table(figures: Sequence[Figure]) -> pd.DataFrame:

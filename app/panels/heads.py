@@ -8,10 +8,11 @@ from app import state, tables
 from app.components.head_grid import head_grid
 from app.components.head_view import head_view, reads_no_later
 from app.engine_room import PATIENCE, ask
-from app.export.matrices import of_matrix, pooled
+from app.export.matrices import matrix_result, of_matrix, pooled
 from app.kinds import KINDS
 from app.panels.figures import figures
 from app.panels.files import files
+from app.panels.keep import keep
 from app.panels.long_head import long_head, pinned
 from app.panels.wide_table import wide_table
 from app.plain import plain
@@ -24,6 +25,7 @@ from interp.subject import Card
 
 RATES = (0.01, 0.05, 0.1)  # false discovery rates to choose from
 PIXELS = 1024  # a longer matrix is shown max-pooled to this many rows
+KEPT = 256  # tokens of a matrix that a dashboard keeps, at most: 2 MB
 
 
 def metric_scores(scene: Scene) -> dict[str, Score]:
@@ -175,10 +177,15 @@ def whole_head(scene: Scene, selection: Selection, here: tuple[int, int]) -> Non
 def matrix_files(scene: Scene, layer: int, head: int, pattern: Float[np.ndarray, "T T"]) -> None:
     """The matrix as a picture, its numbers as far as a sheet holds them."""
     labels, signed = scene.tokens.labels, not scene.card.reads_shares
-    with st.popover("Download", type="tertiary", icon=":material/download:"):
-        st.caption(f"The matrix of L{layer}H{head} on this prompt, with its tokens.")
-        makers = of_matrix(scene.card, pattern, labels, f"L{layer}H{head}", signed)
-        files(f"matrix-L{layer}H{head}", makers)
+    with st.container(horizontal=True, gap="small"):
+        with st.popover("Download", type="tertiary", icon=":material/download:"):
+            st.caption(f"The matrix of L{layer}H{head} on this prompt, with its tokens.")
+            makers = of_matrix(scene.card, pattern, labels, f"L{layer}H{head}", signed)
+            files(f"matrix-L{layer}H{head}", makers)
+        if len(pattern) <= KEPT:
+            given = scene.card, scene.tokens.ids, labels, (layer, head), pattern, signed
+            found = matrix_result(*given)
+            keep("matrix", found, found.heats[0])
 
 
 def pooled_rows(rows: np.ndarray, stride: int) -> np.ndarray:

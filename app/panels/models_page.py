@@ -75,6 +75,9 @@ def add(waiting: list[Answer]) -> None:
 
 def form() -> None:
     """Weights, config, tokenizer, title."""
+    reason = may.reason(may.change_models)
+    if reason:
+        st.caption(plain(reason))
     again = st.session_state.setdefault("add_round", 0)
     st.html(LIMITS)
     with st.form("add-model", border=False):
@@ -83,6 +86,7 @@ def form() -> None:
             key=f"add_weights_{again}",
             type=["safetensors"],
             max_upload_size=LARGEST // MIB,
+            disabled=bool(reason),
             help="Half or single precision, with the names that our Transformer has. Pickles "
             "(.pt, .bin), archives and GGUF are refused.",
         )
@@ -92,6 +96,7 @@ def form() -> None:
             key=f"add_config_{again}",
             type=["json"],
             max_upload_size=1,
+            disabled=bool(reason),
             help="The fields of a model of ours: variant, n_layers, d_model, n_heads, d_mlp, "
             "vocab_size, n_ctx, positions. The card.json that training writes will do.",
         )
@@ -100,6 +105,7 @@ def form() -> None:
             key=f"add_tokenizer_{again}",
             type=["json"],
             max_upload_size=bpe.LARGEST_FILE // MIB,
+            disabled=bool(reason),
             help="The tokenizer.json that training writes: byte-level BPE. Without one, "
             "token i is byte i and vocab_size is that of bytes.",
         )
@@ -107,9 +113,16 @@ def form() -> None:
             "Title",
             key=f"add_title_{again}",
             max_chars=LONGEST,
+            disabled=bool(reason),
             placeholder="The name of the weights' file, unless you type one",
         )
-        st.form_submit_button("Check and add", type="primary", on_click=offered)
+        st.form_submit_button(
+            "Check and add",
+            type="primary",
+            disabled=bool(reason),
+            help=plain(reason) or None,
+            on_click=offered,
+        )
 
 
 def offered() -> None:
@@ -146,6 +159,7 @@ def taken(given: Mapping[str, object]) -> Offer:
 
 def listed(mine: Mapping[str, Kept]) -> None:
     """Every model that was added, with what it is and what can be done with it."""
+    reason = may.reason(may.change_models)
     for one in mine.values():
         with st.container(border=True, key=f"of-{one.name}-notes"):
             st.markdown(f"**{plain(one.title)}**")
@@ -161,7 +175,12 @@ def listed(mine: Mapping[str, Kept]) -> None:
                     query_params={"model": one.name},
                     disabled=bool(one.problem and not one.card),
                 )
-                with st.popover("Delete", icon=":material/delete:"):
+                with st.popover(
+                    "Delete",
+                    icon=":material/delete:",
+                    disabled=bool(reason),
+                    help=plain(reason) or None,
+                ):
                     st.markdown(f"Delete **{plain(one.title)}** for everybody? Saved results stay.")
                     st.button(
                         "Delete it", key=f"delete_{one.name}", on_click=deleted, args=(one.name,)

@@ -9,6 +9,7 @@ from app.panels import heads
 from app.panels.figures import figures
 from app.panels.files import files
 from app.panels.head_card import card_button, show_card
+from app.panels.keep import keep
 from app.panels.page import on_their_way, others, page, status, studies
 from app.panels.scripts import script_of
 from app.panels.study import Found, panel
@@ -112,14 +113,19 @@ def null_words(score: Score) -> str:
 
 def definition(score: Score, result: Result) -> None:
     """What the number is, whose definition it is, what its controls should do, and its data."""
-    with st.popover("Definition and data", type="tertiary", icon=":material/menu_book:"):
-        st.markdown(f"**{plain(score.title)}** ({plain(score.unit)}). {plain(score.definition)}")
-        st.caption(plain(f"{score.source}. {score.note}"))
-        for control in score.controls:
-            st.caption(plain(f"{control.name}: {control.expectation}."))
-        st.caption(f"{score.provenance}: {KINDS[score.provenance]}.")
-        files(f"{result.probe}-{score.key}", of_score(result, score))
-        files(result.probe, of_result(result) | script_of(result), "All heads")
+    with st.container(horizontal=True, gap="small"):
+        with st.popover("Definition and data", type="tertiary", icon=":material/menu_book:"):
+            st.markdown(
+                f"**{plain(score.title)}** ({plain(score.unit)}). {plain(score.definition)}"
+            )
+            st.caption(plain(f"{score.source}. {score.note}"))
+            for control in score.controls:
+                st.caption(plain(f"{control.name}: {control.expectation}."))
+            st.caption(f"{score.provenance}: {KINDS[score.provenance]}.")
+            files(f"{result.probe}-{score.key}", of_score(result, score))
+            files(result.probe, of_result(result) | script_of(result), "All heads")
+        keep(f"{result.probe}-{score.key}", result, score)
+        keep(result.probe, result, words="Add all metrics to dashboard")
 
 
 def grid_words(scene: Scene, selection: Selection, score: Score) -> None:

@@ -9,6 +9,7 @@ from app import state, tables
 from app.export.formats import of_result
 from app.panels.figures import figures
 from app.panels.files import files
+from app.panels.keep import keep
 from app.panels.scripts import script_of
 from app.plain import plain
 from app.scene import Scene
@@ -68,7 +69,10 @@ def probe_table(name: str, result: Result, threshold: Threshold | None) -> None:
     for note in (*result.notes, score.note):
         if note:
             st.caption(note)
-    files(name, of_result(result) | script_of(result), "All numbers")
+    with st.container(horizontal=True, gap="small"):
+        files(name, of_result(result) | script_of(result), "All numbers")
+        keep(f"{name}-{score.key}", result, score)
+        keep(name, result, words="Add all to dashboard")
 
 
 def row_picked(name: str, frame: pd.DataFrame) -> None:

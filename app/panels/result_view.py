@@ -7,6 +7,7 @@ from app.export.formats import of_result
 from app.panels.exhibits import NARROW, exhibit, is_narrow
 from app.panels.figures import figures
 from app.panels.files import files
+from app.panels.keep import keep
 from app.plain import plain
 from interp.result import Result
 
@@ -43,7 +44,9 @@ def rest(owner: str, result: Result, pictures: list[Exhibit]) -> None:
     with st.container(key=f"of-{owner}-notes", gap="xsmall"):
         for note in result.notes:
             st.caption(plain(note))
-    files(owner, of_result(result), "All numbers")
+    with st.container(horizontal=True, gap="small"):
+        files(owner, of_result(result), "All numbers")
+        keep(owner, result, words="Add all to dashboard")
 
 
 def side_by_side(owner: str, result: Result, group: list[Exhibit]) -> None:

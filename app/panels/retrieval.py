@@ -6,6 +6,7 @@ import streamlit as st
 from app import charts_recall, retrieval_choice
 from app.downloads import Exhibit
 from app.engine_room import PATIENCE, Answer, ask, watch
+from app.panels.answer import answer
 from app.panels.exhibits import NARROW, definition, exhibit, words
 from app.panels.figures import figures
 from app.plain import plain
@@ -22,7 +23,7 @@ PLANES = {"weight on value": "Accuracy and weight on the value", "S": "Accuracy 
 def headline(table: Result, over: Result | None) -> None:
     """The answer, in numbers."""
     with st.container(key=f"of-{OWNER}-answer"):
-        st.markdown(f"#### {plain(table.answer)}")
+        answer(table.answer)
         if over:
             st.markdown(plain(over.answer))
         st.caption(
@@ -74,8 +75,8 @@ def picture(
 def explained(choice: Choice) -> tuple[Result | None, Answer]:
     """The correlation over models, as far as it is."""
     work = across_work(size_of(choice), choice.sequences, choice.seed)
-    answer = ask(work, "across", PATIENCE)
-    return answer.result, answer
+    asked = ask(work, "across", PATIENCE)
+    return asked.result, asked
 
 
 def size_of(choice: Choice) -> tuple[int, int]:
@@ -98,15 +99,15 @@ def size_control(choice: Choice) -> None:
     )
 
 
-def concentration(choice: Choice, over: Result | None, answer: Answer) -> None:
+def concentration(choice: Choice, over: Result | None, asked: Answer) -> None:
     """Weight on the value and S beside accuracy, model by model."""
     st.markdown("##### Does concentration explain it?")
     size_control(choice)
     if over is None:
-        if answer.pending:
-            watch([answer], "across")
+        if asked.pending:
+            watch([asked], "across")
         else:
-            st.warning(plain(answer.problem))
+            st.warning(plain(asked.problem))
         return
     models = over.exhibit("models")
     with st.container(horizontal=True, gap="small"):

@@ -13,6 +13,7 @@ from app.export.pictures import DRAWN, Caption, drawn
 from app.export.words import origin, score_words
 from app.kinds import KINDS
 from app.panels.files import files
+from app.panels.keep import keep
 from app.plain import plain
 from app.state import AXES, Selection
 from interp.many_tests import Threshold
@@ -226,6 +227,7 @@ def downloads(
     with st.container(horizontal=True, key="scatter_data"):
         definitions(scores)
         files("heads", makers)
+        keep("heads", result, words="Add all to dashboard")
 
 
 def headers(frame: pd.DataFrame, scores: dict[str, Score]) -> list[str]:

@@ -19,7 +19,7 @@ from interp.engine.works import seconds_for
 from interp.printing import number
 from interp.registry import PROBES
 from interp.result import Result
-from interp.set_runs.grid import grid
+from interp.score_grid import score_grid
 from interp.set_runs.head import head_result
 from interp.set_runs.request import OVER_SETS, SetRequest, digest
 from interp.set_runs.runs import Done, SetRun, SoFar
@@ -193,7 +193,7 @@ def results(choice: Choice, ran: SetRun) -> None:
         exhibit("set-head", one, table)
     result_view("set-head", replace(one, answer="", tables=rest))
     st.markdown("##### All heads over the set")
-    exhibit("set-grid", ran.result, grid(ran.result.score(key)))
+    exhibit("set-grid", ran.result, score_grid(ran.result.score(key)))
     result_view("set-all", replace(ran.result, answer=""))
 
 

@@ -11,13 +11,15 @@ from app import sets_choice as state
 from app.panels.wide_table import wide_table
 from app.plain import plain
 from app.sets_choice import Choice
-from app.store_room import actor, store
+from app.store_room import actor, barred, store
 from interp.labels import told_apart
 from interp.set_runs.head import SHOWN
 from interp.sets.rows import PromptRow
 from interp.sets.saved import from_bytes
 from interp.sets.words import visible_words
 from interp.store import PromptSet, SetVersion, StoreError
+
+AT_ONCE = 20  # deleted sets that are listed
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,26 @@ def contents(found: Shelf) -> None:
 
 def manage(found: Shelf) -> None:
     """Rename, delete, restore."""
+    edit, drop = barred("edit", found.one.thing), barred("delete", found.one.thing)
     with st.popover("Rename or delete", type="tertiary", icon=":material/edit:"):
         st.session_state.setdefault(f"rename_{found.one.id}", found.one.name)
-        st.text_input("Name", key=f"rename_{found.one.id}", max_chars=200)
-        st.button("Rename", on_click=rename, args=(found.one.id,))
+        st.text_input("Name", key=f"rename_{found.one.id}", max_chars=200, disabled=bool(edit))
+        st.button(
+            "Rename",
+            on_click=rename,
+            args=(found.one.id,),
+            disabled=bool(edit),
+            help=plain(edit) or None,
+        )
         st.divider()
         st.caption("Deleting hides all versions; a deleted set can be restored below.")
-        st.button("Delete this set", on_click=delete, args=(found.one.id,))
+        st.button(
+            "Delete this set",
+            on_click=delete,
+            args=(found.one.id,),
+            disabled=bool(drop),
+            help=plain(drop) or None,
+        )
 
 
 def deleted() -> None:
@@ -126,14 +141,19 @@ def deleted() -> None:
     gone = [one for one in gone if one.deleted_at is not None]
     if not gone:
         return
-    with st.expander(f"Deleted sets ({len(gone):,})"):
-        for one in gone[:20]:
+    with st.expander(f"Deleted sets ({len(gone):,})", key="of-gone-sets-notes"):
+        for one in gone[:AT_ONCE]:
+            reason = barred("restore", one.thing)
             st.button(
                 f"Restore {plain(visible_words(one.name))}",
                 key=f"restore_{one.id}",
+                disabled=bool(reason),
+                help=plain(reason) or None,
                 on_click=restore,
                 args=(one.id,),
             )
+        if len(gone) > AT_ONCE:
+            st.caption(f"{AT_ONCE} of {len(gone):,}; the others follow as these are restored.")
 
 
 def rename(set_id: str) -> None:

@@ -11,7 +11,7 @@ from app import sets_choice as state
 from app.downloads import written
 from app.panels.wide_table import wide_table
 from app.plain import plain
-from app.store_room import actor, store
+from app.store_room import actor, barred, store
 from interp.sets.decoding import ENCODINGS
 from interp.sets.delimited import DELIMITERS
 from interp.sets.forms import FORMS
@@ -19,7 +19,7 @@ from interp.sets.reading import SetError, SetReading, read
 from interp.sets.rows import Options, RowError
 from interp.sets.saved import about, to_bytes
 from interp.sets.words import visible_words
-from interp.store import PromptSet, StoreError
+from interp.store import PromptSet, StoreError, Thing
 
 TYPES = ["txt", "md", "csv", "tsv", "tab", "jsonl", "ndjson", "json", "parquet"]
 MEGABYTES = 64
@@ -30,11 +30,14 @@ KEYS = ("form", "encoding", "delimiter", "header", "prompt", "label", "name")
 
 def upload(sets: Sequence[PromptSet]) -> None:
     """A file and what can be chosen about it; saved as a new set, or as a version of one."""
+    if reason := barred("create", Thing("set")):
+        st.caption(plain(reason))
     found = st.file_uploader(
         "A file of prompts",
         type=TYPES,
         key=f"set_file_{st.session_state.get('set_saves', 0)}",
         max_upload_size=MEGABYTES,
+        disabled=bool(reason),
         on_change=forget,
         help=f"Text, CSV, TSV, JSON lines or Parquet: up to {MEGABYTES} MB, 10,000 rows, 256 KiB a "
         "row. What it is is told by its content.",
@@ -193,6 +196,8 @@ def errors(found: Sequence[RowError], counted: str) -> None:
 def save_form(file_name: str, reading: SetReading, sets: Sequence[PromptSet]) -> None:
     """Name it, or make it the next version of a set."""
     names = {one.id: one for one in sets}
+    target = names.get(st.session_state.get("set_target"))
+    reason = barred("edit", target.thing) if target else barred("create", Thing("set"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Save as",
@@ -211,6 +216,8 @@ def save_form(file_name: str, reading: SetReading, sets: Sequence[PromptSet]) ->
             f"Save {len(reading.rows):,} prompts",
             key="set_save",
             type="primary",
+            disabled=bool(reason),
+            help=plain(reason) or None,
             on_click=save,
             args=(file_name, reading),
         )

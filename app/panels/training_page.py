@@ -6,19 +6,22 @@ import streamlit as st
 
 from app import training_choice as state
 from app.engine_room import PATIENCE, Answer, ask, engine, problems, watch
+from app.panels.answer import answer
 from app.panels.exhibits import NARROW, exhibit
 from app.panels.figures import figures
+from app.panels.keep import keep
 from app.plain import plain
 from app.saved_training import all_saved
 from app.training_choice import SCORES, Choice
 from interp.catalog import entries
 from interp.result import Result
+from interp.score_grid import score_grid
 from interp.subject import Refused
 from interp.summary import SummaryRequest
 from interp.summary_numbers import HEADS
 from interp.training.moments import Moment, key_of, moment_work
 from interp.training.phase import Phase, Way, phase, sentence
-from interp.training.shown import grid, trained
+from interp.training.shown import trained
 from interp.training.snapshots import MOST, Snapshot, along, known
 
 REQUEST = SummaryRequest()
@@ -89,12 +92,12 @@ def moment_of(snapshot: Snapshot, found: Found) -> Moment | None:
     found.left += 1
     if found.pending or found.problems:
         return None
-    answer = ask(moment_work(snapshot, REQUEST), "training", PATIENCE)
-    if answer.pending:
-        found.pending.append(answer)
-    elif answer.problem:
-        found.problems.append(f"{snapshot.name}: {answer.problem}")
-    return answer.result
+    asked = ask(moment_work(snapshot, REQUEST), "training", PATIENCE)
+    if asked.pending:
+        found.pending.append(asked)
+    elif asked.problem:
+        found.problems.append(f"{snapshot.name}: {asked.problem}")
+    return asked.result
 
 
 def status(found: Found) -> None:
@@ -176,8 +179,9 @@ def heads(choice: Choice, here: Snapshot, moment: Moment) -> None:
         format_func=lambda key: TITLES[key],
         on_change=lambda: state.change(score=st.session_state["t_score"]),
     )
-    found = grid(moment.summary.score(st.session_state["t_score"]), here.words)
-    exhibit("training", moment.summary, found)
+    score = moment.summary.score(st.session_state["t_score"])
+    found = score_grid(score, f"{score.title} of every head, {here.words}")
+    exhibit("training-grid", moment.summary, found)
     figures(moment.summary, "training-snapshot")
 
 
@@ -194,7 +198,7 @@ def headline(choice: Choice, found: Found, result: Result | None) -> None:
         return
     names = sorted((n for n, way in found.ways.items() if way), key=lambda n: n != choice.focus)
     said = [about(found, name) for name in names]
-    st.markdown(f"#### {plain(said[0])}")
+    answer(said[0])
     for one in said[1:]:
         st.markdown(plain(one))
 
@@ -222,3 +226,4 @@ def notes(result: Result) -> None:
         type="tertiary",
         icon=":material/download:",
     )
+    keep("training", result, words="Add all to dashboard")

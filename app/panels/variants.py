@@ -10,6 +10,7 @@ import streamlit as st
 from app.components.head_view import head_view, reads_no_later
 from app.export.plain_lines import Lines
 from app.panels.files import line_chart
+from app.panels.keep import keep
 from app.plain import plain
 from interp.printing import number
 from interp.result import Score
@@ -272,3 +273,4 @@ def costs(reports: Sequence[Report]) -> None:
         mime="application/json",
         on_click="ignore",
     )
+    keep("variants", [report.result for report in reports], words="Add all to dashboard")

@@ -5,6 +5,8 @@ import streamlit as st
 from app import compare_choice
 from app.compare_choice import FEWEST, Choice
 from app.panels import compare_page as panel
+from app.panels.answer import answer
+from app.panels.findings import findings
 from app.plain import plain
 from interp import prompts
 from interp.compare.reading import CompareRequest
@@ -16,7 +18,7 @@ except prompts.PromptError as problem:
     st.error(plain(str(problem)))
     choice = Choice(models=compare_choice.usual())
 panel.controls(choice)
-answer, found, result = st.container(key="of-compare-answer"), panel.Gathered(), None
+top, found, result = st.container(key="of-compare-answer"), panel.Gathered(), None
 try:
     request = CompareRequest(
         text=prompts.check(choice.text), opened=choice.opened, seed=choice.seed
@@ -32,7 +34,7 @@ else:
         result = panel.result_of(choice, request, found)
 if result:
     panel.draw(choice, result)
-with answer:
-    asked = "How do these models differ on one prompt?"
-    st.markdown("#### " + (plain(result.answer) if result else asked))
+findings("compare")
+with top:
+    answer(result.answer if result else "How do these models differ on one prompt?")
 st.html(f"<span id='page-state' data-pending='{len(found.pending)}'></span>")

@@ -5,6 +5,7 @@ import streamlit as st
 from app import retrieval_choice
 from app.panels import retrieval as panel
 from app.panels import retrieval_model as model
+from app.panels.findings import findings
 from app.plain import plain
 from interp.recall.compared import compared
 from interp.recall.runs import kept
@@ -23,4 +24,5 @@ panel.concentration(choice, over, asked)
 pending += [asked] if asked.pending else []
 if not asked.pending:
     pending += model.one_model(choice, name)
+findings("retrieval")
 st.html(f"<span id='page-state' data-pending='{len(pending)}'></span>")

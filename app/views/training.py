@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import training_choice
 from app.panels import training_page as panel
+from app.panels.findings import findings
 
 choice = training_choice.read()
 panel.controls(choice)
@@ -18,6 +19,7 @@ if result:
     panel.notes(result)
 elif not choice.models:
     st.info("No model here was kept along its training; python -m models.train --snapshots does.")
+findings("training")
 with answer:
     panel.headline(choice, found, result)
 st.html(f"<span id='page-state' data-pending='{len(found.pending)}'></span>")

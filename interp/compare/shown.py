@@ -50,7 +50,7 @@ def compared(
         model=", ".join(firsts),
         digest=joined(firsts.values()),
         device=next(iter(firsts.values())).card.device,
-        request={**asdict(request), "models": list(firsts), "sort": sort},
+        request={**asdict(request), "models": list(firsts), "seeds": by_name(placed), "sort": sort},
         scores=(),
         answer=sentence(found, titles),
         curves=(*curves, *cache_curve(firsts)),
@@ -70,6 +70,11 @@ def in_order(models: Mapping[str, Seeds], sort: str, seed: int) -> dict[str, See
         return own(one, sort, seed) if sort in one.samples else -np.inf
 
     return {name: models[name] for name in sorted(models, key=value, reverse=True)}
+
+
+def by_name(models: Mapping[str, Seeds]) -> dict[str, list[str]]:
+    """Names of what stands behind each model: itself, and its other seeds."""
+    return {name: [one.card.name for one in seeds] for name, seeds in models.items()}
 
 
 def has(firsts: Mapping[str, Reading], key: str) -> bool:

@@ -1,13 +1,15 @@
 """Verdicts: a comparison holds where intervals separate for every pair of seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from interp.findings.claims import RECALL, TWIN, Claim, Comparison
+from interp.findings.claims import NEAR, NOT_OVER, OVER, RECALLS, TWIN, Claim, Comparison
 from interp.findings.numbers import Number
 
 AS_PUBLISHED, OPPOSITE, NOT_APART = "as published", "the opposite", "not told apart"
+CLOSE = 0.03  # accuracies this close count as equal: what seeds alone do
+Pairs = Sequence[tuple[Number, Number]]
 
 
 @dataclass(frozen=True)
@@ -15,8 +17,8 @@ class Judged:
     """A comparison and what our numbers say of it."""
 
     comparison: Comparison
-    more: tuple[Number, ...]  # a number a seed
-    less: tuple[Number, ...]
+    one: tuple[Number, ...]  # a number a seed
+    other: tuple[Number, ...]
     verdict: str
 
 
@@ -45,36 +47,45 @@ def judge(claim: Claim, numbers: Sequence[Number]) -> Finding:
     return Finding(claim, tuple(decide(one, numbers) for one in claim.comparisons))
 
 
-def decide(one: Comparison, numbers: Sequence[Number]) -> Judged:
+def decide(asked: Comparison, numbers: Sequence[Number]) -> Judged:
     """Every seed of one side against every seed of the other; a twin against its own model."""
-    more = of(one.more, one.metric, numbers)
-    if one.less == TWIN:
-        less = tuple(number.twin for number in more)
-        pairs = list(zip(more, less, strict=True))
+    one = of(asked.one, asked.metric, numbers)
+    if asked.other == TWIN:
+        other = tuple(number.twin for number in one)
+        pairs = list(zip(one, other, strict=True))
     else:
-        less = of(one.less, one.metric, numbers)
-        pairs = list(product(more, less))
-    return Judged(one, more, less, near(pairs, one.near) if one.near else order(pairs))
+        other = of(asked.other, asked.metric, numbers)
+        pairs = list(product(one, other))
+    return Judged(asked, one, other, RELATIONS[asked.relation](pairs))
 
 
 def of(member: str, metric: str, numbers: Sequence[Number]) -> tuple[Number, ...]:
     """A member's numbers, by seed."""
     found = tuple(x for x in numbers if x.member == member and x.metric == metric)
     if not found:
-        where = "recall.json" if metric == RECALL else "the zoo"
+        where = "recall.json" if metric in RECALLS else "the zoo"
         raise ValueError(f"{where} holds no {member} for {metric!r}; train it first")
     return found
 
 
-def order(pairs: list[tuple[Number, Number]]) -> str:
+def over(pairs: Pairs) -> str:
     """Whether all intervals separate in one direction."""
     if all(a.low > b.high for a, b in pairs):
         return AS_PUBLISHED
     return OPPOSITE if all(a.high < b.low for a, b in pairs) else NOT_APART
 
 
-def near(pairs: list[tuple[Number, Number]], most: float) -> str:
-    """Whether means over seeds lie within `most` of each other."""
+def no_more_than(pairs: Pairs) -> str:
+    """Whether none lies above its counterpart."""
+    above = [a.low > b.high for a, b in pairs]
+    return OPPOSITE if all(above) else NOT_APART if any(above) else AS_PUBLISHED
+
+
+def near(pairs: Pairs) -> str:
+    """Whether means over seeds lie within CLOSE of each other."""
     a, b = ({x.seed: x.value for x in side} for side in zip(*pairs, strict=True))
     apart = abs(sum(a.values()) / len(a) - sum(b.values()) / len(b))
-    return AS_PUBLISHED if apart <= most else OPPOSITE
+    return AS_PUBLISHED if apart <= CLOSE else OPPOSITE
+
+
+RELATIONS: dict[str, Callable[[Pairs], str]] = {OVER: over, NEAR: near, NOT_OVER: no_more_than}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from interp.catalog import load
-from interp.findings.claims import RECALL
+from interp.findings.claims import RECALLS
 from interp.progress import Progress
 from interp.result import Figure, Result
 from interp.summary import SummaryRequest, run
@@ -70,22 +70,23 @@ def of_summary(member: str, seed: int, figure: Figure) -> Number:
     )  # fmt: skip
 
 
-def recalls(wanted: Iterable[str], width: int = 32, pairs: int = 8) -> list[Number]:
-    """Accuracy of the recall models of that width with so many pairs, out of the shipped table."""
+def recalls(wanted: Iterable[str], metric: str) -> list[Number]:
+    """Accuracy of the recall models of that metric's width and pairs, out of the shipped table."""
+    width, pairs = RECALLS[metric]
     table = json.loads((shelf.SHIPPED / "recall.json").read_bytes())["models"]
     found = []
     for card in table.values():
         recipe = card["recipe"]
         asked = recipe["width"] == width and recipe["rules"]["pairs"] == pairs
         if asked and recipe["variant"] in set(wanted):
-            found.append(of_recall(recipe, card["accuracy"], card["untrained"]))
+            found.append(of_recall(recipe, metric, card["accuracy"], card["untrained"]))
     return sorted(found, key=lambda number: (number.member, number.seed))
 
 
-def of_recall(recipe: dict, share: dict, untrained: dict) -> Number:
+def of_recall(recipe: dict, metric: str, share: dict, untrained: dict) -> Number:
     """A recall model's accuracy beside its untrained twin's."""
     return Number(
-        member=recipe["variant"], seed=recipe["seed"], metric=RECALL,
+        member=recipe["variant"], seed=recipe["seed"], metric=metric,
         unit="share of queries answered", value=share["value"], low=share["low"],
         high=share["high"], n=share["sequences"], n_of="sequences", null=untrained["value"],
         null_low=untrained["low"], null_high=untrained["high"],

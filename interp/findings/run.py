@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from interp.catalog import load
-from interp.findings.claims import CLAIMS, RECALL
+from interp.findings.claims import CLAIMS, RECALLS
 from interp.findings.judge import Finding, judge
 from interp.findings.numbers import Number, of_summary, recalls, summaries
 from interp.findings.shown import as_result, as_text
@@ -21,7 +21,7 @@ AROUND = "zoo-mha"  # the model that most comparisons are made with
 def numbers(request: SummaryRequest, progress: Progress) -> list[Number]:
     """Every number that a claim speaks of."""
     asked = [one for claim in CLAIMS for one in claim.comparisons]
-    plain = {name for one in asked if one.metric != RECALL for name in (one.more, one.less)}
+    plain = {name for one in asked if one.metric not in RECALLS for name in (one.one, one.other)}
     read = summaries(plain, request, progress)
     metrics = {one.metric for one in asked}
     found = [
@@ -30,7 +30,9 @@ def numbers(request: SummaryRequest, progress: Progress) -> list[Number]:
         for figure in summary.figures
         if figure.key in metrics
     ]
-    return found + recalls({name for one in asked for name in (one.more, one.less)})
+    for metric in RECALLS:
+        found += recalls({name for one in asked for name in (one.one, one.other)}, metric)
+    return found
 
 
 def findings(request: SummaryRequest, progress: Progress) -> tuple[Finding, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from interp.exhibits import Column, Table
-from interp.findings.claims import RECALL, TWIN, Comparison
-from interp.findings.judge import Finding, Judged
+from interp.findings.claims import RECALLS, TWIN, Comparison
+from interp.findings.judge import OPPOSITE, Finding, Judged
 from interp.findings.numbers import Number
 from interp.printing import interval, number
 from interp.result import Result
@@ -16,7 +16,9 @@ from interp.subject import Card
 from interp.summary_numbers import HEADS, WHOLES
 from models.recipe import MEMBERS
 
-TITLES = {one.key: one.title for one in (*HEADS, *WHOLES)} | {RECALL: "Recall, width 32, 8 pairs"}
+TITLES = {one.key: one.title for one in (*HEADS, *WHOLES)} | {
+    key: f"Recall, width {width}, {pairs} pairs" for key, (width, pairs) in RECALLS.items()
+}
 RULE = (
     "A comparison counts where the 95 % intervals separate for every pair of seeds; intervals are "
     "over passages or sequences of one trained model, so that models with one seed say nothing of "
@@ -47,7 +49,7 @@ def numbers_of(finding: Finding) -> list[Number]:
     """Every number of a finding once, in the order of its comparisons."""
     found: dict[tuple, Number] = {}
     for one in finding.judged:
-        sides = one.more if one.comparison.less == TWIN else (*one.more, *one.less)
+        sides = one.one if one.comparison.other == TWIN else (*one.one, *one.other)
         for each in sides:
             found.setdefault((each.metric, each.member, each.seed), each)
     return list(found.values())
@@ -93,14 +95,18 @@ def titled(member: str) -> str:
 
 def sentence(one: Judged) -> str:
     """A comparison in words, with its numbers."""
-    return f"{asked(one.comparison)} {span(one.more)} against {span(one.less)}: {one.verdict}."
+    return f"{asked(one.comparison)} {span(one.one)} against {span(one.other)}: {one.verdict}."
+
+
+def emphasised(one: Judged) -> str:
+    """A comparison in words; where ours disagrees it stands out."""
+    return f"**{sentence(one)}**" if one.verdict == OPPOSITE else sentence(one)
 
 
 def asked(one: Comparison) -> str:
     """What was compared."""
-    less = "its random-init twin" if one.less == TWIN else titled(one.less)
-    sign = "as good as" if one.near else "over"
-    return f"{TITLES[one.metric]}, {titled(one.more)} {sign} {less}:"
+    other = "its random-init twin" if one.other == TWIN else titled(one.other)
+    return f"{TITLES[one.metric]}, {titled(one.one)} {one.relation} {other}:"
 
 
 def span(numbers: tuple[Number, ...]) -> str:
@@ -128,7 +134,7 @@ def as_text(findings: Sequence[Finding], made_with: str) -> str:
             "|---|---|---|---|---|---|",
             *(row(x) for x in numbers_of(finding)),
             "",
-            *(f"- {sentence(one)}" for one in finding.judged),
+            *(f"- {emphasised(one)}" for one in finding.judged),
         ]
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,7 @@
 """One prompt through the model: row statistics, thumbnails, losses; and the same on controls."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,11 @@ class PromptRequest:
     def __post_init__(self) -> None:
         if self.rows is not None and self.rows < 1:
             raise Refused(f"A sample has 1 query row or more; {self.rows} were asked for.")
+
+    def plain(self) -> dict[str, Any]:
+        """Everything that is needed to ask again, as JSON values."""
+        asked = {"ids": list(self.ids), "seed": self.seed}
+        return asked if self.rows is None else asked | {"rows": self.rows}
 
 
 @dataclass(frozen=True, eq=False)

@@ -246,7 +246,7 @@ def score_concentration(
         model=card.name,
         digest=card.digest,
         device=card.device,
-        request={"ids": list(reading.request.ids), "seed": reading.request.seed},
+        request=reading.request.plain(),
         scores=tuple(
             metric_score(metric, view, reading, controls, card)
             for metric in METRICS

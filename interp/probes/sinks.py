@@ -203,7 +203,7 @@ def score_sinks(reading: PromptReading, controls: PromptControls | None, card: C
         model=card.name,
         digest=card.digest,
         device=card.device,
-        request={"ids": list(reading.request.ids), "seed": reading.request.seed},
+        request=reading.request.plain(),
         scores=(
             columns[0],
             *extra,

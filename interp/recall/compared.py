@@ -134,10 +134,10 @@ def answer(here: dict[str, list[Run]], steps: Table) -> str:
     first = next(iter(here.values()))
     twin = np.mean([run.untrained[0] for runs in here.values() for run in runs])
     return (
+        f"Steps of the claimed order that hold: {held(steps)}. "
         f"At width {WIDTH} with {PAIRS} pairs: {said} of queries (mean of "
         f"{len(first)} seed{'s' * (len(first) > 1)}; "
-        f"guessing {first[0].chance:.3f}, random-init twins {twin:.3f}). Steps "
-        f"of the claimed order that hold: {held(steps)}."
+        f"guessing {first[0].chance:.3f}, random-init twins {twin:.3f})."
     )
 
 

@@ -1,12 +1,10 @@
 """Strict: JSON as people hand it in, and the sentence for what is not taken of it."""
 
 import json
-import math
-from typing import Any, NoReturn
+from typing import Any
 
 from interp.labels import visible
-
-LONGEST_NUMBER = 18  # characters; longer ones lose digits in most readers
+from models.strict import DECODER, NotStrict
 
 
 class RowProblem(ValueError):
@@ -27,51 +25,14 @@ def decode_start(text: str) -> tuple[Any, int]:
     """The JSON value that a text starts with, and where it ends; raises RowProblem."""
     try:
         return DECODER.raw_decode(text)
-    except RowProblem:
-        raise
+    except NotStrict as problem:
+        raise RowProblem(str(problem)) from None
     except RecursionError:
         raise RowProblem("It nests too deep to be a row; flatten it.") from None
     except json.JSONDecodeError as problem:
         raise RowProblem(
             f"It is not JSON: {problem.msg.rstrip()}, character {problem.pos + 1}."
         ) from None
-
-
-def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object's fields; raises RowProblem where two have one name."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise RowProblem(f"The field {shown(key)} is there twice; keep one.")
-        found[key] = value
-    return found
-
-
-def no_constant(name: str) -> NoReturn:
-    """NaN and the infinities are not JSON."""
-    raise RowProblem(f"{name} is not a number in JSON; write a finite one.")
-
-
-def short_int(digits: str) -> int:
-    """A whole number; raises RowProblem for one of too many digits."""
-    if len(digits) > LONGEST_NUMBER:
-        raise RowProblem(
-            f"A number has {len(digits):,} characters; at most {LONGEST_NUMBER} are read."
-        )
-    return int(digits)
-
-
-def finite(digits: str) -> float:
-    """A decimal number; raises RowProblem for one that is too large for a float."""
-    value = float(digits)
-    if not math.isfinite(value):
-        raise RowProblem(f"The number {shown(digits)} is too large; write a finite one.")
-    return value
-
-
-DECODER = json.JSONDecoder(
-    object_pairs_hook=each_once, parse_constant=no_constant, parse_int=short_int, parse_float=finite
-)
 
 
 def shown(value: Any) -> str:

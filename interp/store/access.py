@@ -52,10 +52,13 @@ TABLE = {
     "team set":         ("",       "LAOoEV",    "LAOE", "",     "LAO",   "LAOo", ""),
     "deleted set":      ("",       "LAOo",      "",     "",     "",      "",     "LAO"),
     "artifact":         ("LAOE",   "",          "",     "",     "",      "",     ""),
+    "model":            ("LAOE",   "",          "",     "",     "",      "",     ""),
     "share":            ("",       "LAOo",      "",     "",     "",      "LAOo", ""),
     "snapshot":         ("",       "K",         "",     "",     "",      "",     ""),
+    "run":              ("LAOEV",  "",          "",     "",     "",      "",     ""),
 }  # fmt: skip
 
+NOUNS = {"set": "prompt set", "artifact": "result"}  # readers know the table's words as these
 SENTENCES = {
     "create": "make a {noun}",
     "edit": "change this {noun}",
@@ -88,7 +91,8 @@ def authorize(actor: Actor, action: str, thing: Thing) -> None:
     """Return when the actor may; raises Missing where they may not even read, else Denied."""
     if may(actor, action, thing):
         return
-    noun = thing.kind.rsplit(" ", 1)[-1].replace("set", "prompt set")
+    word = thing.kind.rsplit(" ", 1)[-1]
+    noun = NOUNS.get(word, word)
     if action != "create" and not may(actor, "read", thing):
         raise Missing(missing(noun))
     raise Denied(f"As {article(actor.role)} you may not {SENTENCES[action].format(noun=noun)}.")

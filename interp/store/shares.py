@@ -55,6 +55,14 @@ class NewShare:
 
 
 @dataclass(frozen=True)
+class Admission:
+    """What a token opens, before it is read; nobody else is told the name."""
+
+    snapshot: str  # SHA-256 of its text
+    expires_at: datetime | None  # None: never
+
+
+@dataclass(frozen=True)
 class Shares:
     """All links of a store."""
 
@@ -118,8 +126,8 @@ class Shares:
             expires=None if long is None else now + long, closed=None,
         )  # fmt: skip
 
-    def open(self, token: str) -> Snapshot:
-        """What the link shows; ShareRefused in the same words whatever is wrong with it.
+    def check(self, token: str) -> Admission:
+        """Which snapshot the token opens now; ShareRefused in the same words whatever is wrong.
 
         Ask again at every action: a link may be withdrawn while its page is open.
         """
@@ -133,8 +141,13 @@ class Shares:
             raise ShareRefused
         holder = Actor(account="", role="link", share=row["id"])
         authorize(holder, "read", Thing("snapshot", id=row["id"]))
-        text = self.artifacts.read(row["snapshot"]).decode("utf-8")
-        return snapshots.from_json(text, moment_or_none(row["expires"]))
+        return Admission(row["snapshot"], moment_or_none(row["expires"]))
+
+    def open(self, token: str) -> Snapshot:
+        """What the link shows; ShareRefused in the same words whatever is wrong with it."""
+        admitted = self.check(token)
+        text = self.artifacts.read(admitted.snapshot).decode("utf-8")
+        return snapshots.from_json(text, admitted.expires_at)
 
     def close_expired(self) -> None:
         """Close links for good whose time is over: a clock set back opens none of them again."""

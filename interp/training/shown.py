@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from interp.exhibits import Curve, Heat, Role, Series
+from interp.exhibits import Curve, Role, Series
 from interp.probes.rows import TWIN
-from interp.result import Figure, Result, Score
+from interp.result import Figure, Result
 from interp.summary import SummaryRequest
 from interp.summary_numbers import HEADS, OLSSON, WHOLES
 from interp.training.phase import CRITERION, GUESS, Way, phase, sentence
@@ -114,26 +114,3 @@ def level(ways: Mapping[str, Way]) -> Series:
         value=np.full(2, GUESS), low=none, high=none, n=np.ones(2, dtype=np.int64),
         provenance="derived",
     )  # fmt: skip
-
-
-def grid(score: Score, title: str) -> Heat:
-    """A score of every head of one snapshot."""
-    layers, heads = score.value.shape
-    return Heat(
-        key=f"grid-{score.key}",
-        title=f"{score.title} of every head, {title}",
-        row_title="layer",
-        column_title="head",
-        rows=tuple(f"L{layer}" for layer in range(layers)),
-        columns=tuple(f"H{head}" for head in range(heads)),
-        unit=score.unit,
-        provenance=score.provenance,
-        definition=score.definition,
-        source=score.source,
-        value=score.value,
-        low=score.low,
-        high=score.high,
-        n=int(score.n.max()),
-        n_of=score.n_of,
-        nulls={control.name: control.value for control in score.controls if control.is_null},
-    )

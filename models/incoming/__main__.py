@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.incoming import bpe, config, keeping
 from models.incoming.receiving import opened, receive, small
-from models.incoming.words import seen
+from models.seen import seen
 
 
 def arguments() -> argparse.ArgumentParser:

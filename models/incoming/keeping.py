@@ -17,7 +17,8 @@ from models import shelf
 from models.incoming import config as configs
 from models.incoming.checking import Found, Limits, check
 from models.incoming.receiving import Staged, kept_folder, told
-from models.incoming.words import Rejected, seen, title
+from models.incoming.words import Rejected, title
+from models.seen import seen
 from models.transformer import TransformerConfig
 
 Say = Callable[[str], None]

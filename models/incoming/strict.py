@@ -1,14 +1,13 @@
-"""JSON as a model may bring it: every field once, no NaN, no long numbers, no deep nesting."""
+"""JSON as a model may bring it: strict, an object, and not nested deep."""
 
 import json
-import math
 import re
-from typing import Any, NoReturn
+from typing import Any
 
-from models.incoming.words import Rejected, quoted
+from models.incoming.words import Rejected
+from models.strict import DECODER, NotStrict
 
 DEEPEST = 16
-DIGITS = 18  # of a whole number; longer ones lose digits in most readers
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 BRACKET = re.compile(rb"[\[\]{}]")
 
@@ -24,7 +23,7 @@ def parsed(raw: bytes, what: str) -> dict[str, Any]:
     except json.JSONDecodeError as problem:
         place = f"{problem.msg.rstrip()}, character {problem.pos + 1}"
         raise Rejected(f"{what} is not JSON: {place}.") from None
-    except Rejected as problem:
+    except NotStrict as problem:
         raise Rejected(f"{what}: {problem}") from None
     if not isinstance(found, dict):
         raise Rejected(f"{what} is not a JSON object.")
@@ -38,38 +37,3 @@ def depth(raw: bytes) -> int:
         now += 1 if bracket in b"[{" else -1
         deepest = max(deepest, now)
     return deepest
-
-
-def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object's fields; raises Rejected where two have one name."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise Rejected(f"the field {quoted(twice)} is there twice; keep one.")
-    return found
-
-
-def no_constant(name: str) -> NoReturn:
-    """NaN and the infinities are not JSON."""
-    raise Rejected(f"{name} is no number in JSON.")
-
-
-def whole(digits: str) -> int:
-    """A whole number of at most eighteen digits."""
-    if len(digits) > DIGITS:
-        raise Rejected(f"a number has {len(digits):,} characters; at most {DIGITS} are read.")
-    return int(digits)
-
-
-def decimal(digits: str) -> float:
-    """A decimal number that a float can hold."""
-    value = float(digits)
-    if not math.isfinite(value):
-        raise Rejected(f"the number {quoted(digits)} is too large.")
-    return value
-
-
-DECODER = json.JSONDecoder(
-    object_pairs_hook=each_once, parse_constant=no_constant, parse_int=whole, parse_float=decimal
-)

@@ -35,6 +35,25 @@ def open_page(tmp_path_factory, monkeypatch):
     return open_with
 
 
+@pytest.fixture
+def visit(open_page):
+    """visit(**query) -> the page after its first run, or another view's, in the whole app.
+
+    `open_page` sees to a folder of the tests' own.
+    """
+
+    def visit_with(view: str = "dashboards", /, **query: str) -> AppTest:
+        page = AppTest.from_file(str(MAIN), default_timeout=60)
+        page.switch_page(f"views/{view}.py")
+        for name, value in query.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception, page.exception
+        return page
+
+    return visit_with
+
+
 def pending(page: AppTest) -> int:
     """How many requests the page still waits for, from its marker element."""
     markers = [h.proto.body for h in page.get("html") if "page-state" in h.proto.body]

@@ -6,11 +6,14 @@ import re
 import numpy as np
 import pytest
 
+from app.engine_room import CANCELLED, engine
 from app.starters import STARTERS, saved
+from interp.engine.works import scores_work
+from interp.measurements.prompt import PromptRequest
 from interp.prompts import MAX_BYTES
 from interp.registry import PROBES
 from models.registry import VARIANTS
-from tests.app.conftest import settle, texts
+from tests.app.conftest import idle, settle, texts
 from tests.conftest import one_per_matrix
 
 TEXT = "one two three one two three and four"
@@ -236,3 +239,26 @@ def test_an_evicted_model_is_loaded_again(open_page, monkeypatch):
     for name in ("softmax", "delta", "softmax"):
         page = settle(open_page(model=f"untrained-{name}", text=f"{TEXT} {name}"))
         assert not page.exception and components(page)
+
+
+@pytest.mark.parametrize("with_controls", [False, True])
+def test_after_a_cancel_nothing_else_is_started(open_page, with_controls):
+    """The page asks for one probe after the other; Cancel is for all that would follow."""
+    words = f"nobody asked for this before, with nulls: {with_controls}"
+    page = open_page(model="untrained-delta")
+    subject = engine().shelf.peek("untrained-delta")
+    request = PromptRequest(ids=subject.encode(words).ids)
+    first, *rest = (
+        scores_work(subject.card, name, request, with_controls).key
+        for name, probe in PROBES.items()
+        if probe.measurement.needs_prompt
+    )
+    page.session_state["problems"] = {first: CANCELLED}
+    page.query_params["text"] = words
+    settle(page.run())
+    idle(5)
+    assert not page.exception and CANCELLED in texts(page)
+    assert rest and not [key for key in rest if engine().cache.get(key)]
+    page.session_state["problems"] = {}  # as Run does
+    settle(page.run())
+    assert all(engine().cache.get(key) for key in rest)

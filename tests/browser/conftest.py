@@ -8,11 +8,20 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    sync_playwright,
+)
 
 from models import smollm2
 from tests.browser.endpoint import Endpoint
@@ -110,15 +119,22 @@ def browser(chromium):
         found.close()
 
 
-@pytest.fixture
-def visit(browser: Browser, server: str):
-    """visit(query, **context) -> Page; afterwards no console error and no request elsewhere."""
-    contexts, faults = [], []
+@pytest.fixture(scope="session")
+def desks(browser: Browser) -> Callable[[str], BrowserContext]:
+    """desks(name): that person's browser, with what it has cached since the first test."""
+    return cache(lambda whose: browser.new_context())
 
-    def open_page(query: str = "", **options) -> Page:
-        context = browser.new_context(viewport={"width": 1280, "height": 1400}, **options)
-        contexts.append(context)
-        page = context.new_page()
+
+@pytest.fixture
+def visit(desks: Callable[[str], BrowserContext], server: str) -> Iterator[Callable[..., Page]]:
+    """visit(query) -> Page; afterwards no console error and no request elsewhere."""
+    pages, faults = [], []
+
+    def open_page(query: str = "", color_scheme: str = "light", whose: str = "mine") -> Page:
+        page = desks(whose).new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": 1280, "height": 1400})
+        page.emulate_media(color_scheme=color_scheme)
         page.on("console", lambda m: faults.append(said(m)) if is_fault(m) else None)
         page.on("pageerror", lambda e: faults.append(str(e)))
         page.on("request", lambda r: faults.append(r.url) if outside(r.url, server) else None)
@@ -126,8 +142,8 @@ def visit(browser: Browser, server: str):
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not faults
 
 
@@ -164,6 +180,13 @@ def drawn(page: Page) -> Page:
     return page
 
 
+def press(found: Locator) -> None:
+    """Click it once the page stands still: what comes a moment later may push it aside."""
+    found.wait_for()
+    drawn(found.page)
+    found.click()
+
+
 def settled(page: Page, seconds: float = 120) -> Page:
     """Wait until the head is drawn and nothing is pending."""
     page.wait_for_selector("[data-testid=head-view]", timeout=seconds * 1000)
@@ -171,6 +194,21 @@ def settled(page: Page, seconds: float = 120) -> Page:
         "#page-state[data-pending='0']", state="attached", timeout=seconds * 1000
     )
     return page
+
+
+OVER = """() => { const main = document.querySelector('[data-testid=stMain]');
+  return main.scrollWidth - main.clientWidth; }"""
+
+
+def fits(page: Page) -> None:
+    """Nothing runs off the page in a wide and a narrow window, light and dark."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1280, 800):
+            page.set_viewport_size({"width": width, "height": 900})
+            drawn(page)
+            over = page.evaluate(OVER)
+            assert over <= 1, (page.url, width, scheme, over)
 
 
 def grid_drawn(page: Page, seconds: float = 60) -> Page:
@@ -182,11 +220,14 @@ def grid_drawn(page: Page, seconds: float = 60) -> Page:
 
 def follow_menu(page: Page, name: str) -> None:
     """Click a page's link in the menu on top, in its section where it stands in one."""
-    section = page.get_by_test_id("stTopNavSection")
-    section.wait_for()
+    sections = page.get_by_test_id("stTopNavSection")
+    sections.last.wait_for()
     title = re.compile(rf"{name}\s*$")  # an icon's name stands before it
     link = page.get_by_test_id("stTopNavLink").filter(has_text=title)
-    if not link.count():
+    for section in () if link.count() else sections.all():
         section.click()
         link = page.get_by_test_id("stTopNavDropdownLink").filter(has_text=title)
+        if link.count():
+            break
+        page.keyboard.press("Escape")
     link.click()

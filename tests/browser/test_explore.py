@@ -97,7 +97,7 @@ def test_clicking_a_thumbnail_and_a_table_row_opens_the_head(visit):
 def test_progress_and_cancel_leave_a_usable_page(visit):
     page = grid_drawn(visit())
     type_prompt(page, "Nobody has asked for this sentence before: cancel it. " * 12)
-    button = page.get_by_role("button", name="Cancel")
+    button = page.get_by_role("button", name="Cancel", exact=True)
     button.first.click(timeout=20000)
     page.wait_for_selector("#page-state[data-pending='0']", state="attached", timeout=20000)
     expect(page.get_by_text("Cancelled. Press Run to start again.").first).to_be_visible()

@@ -92,7 +92,7 @@ QUERY = {"model": "untrained-softmax", "text": "one two three one two three and 
 
 
 def test_every_kind_of_file_of_one_figure_of_the_sinks_page(visit):
-    page = visit(f"sinks?{urllib.parse.urlencode(QUERY)}", accept_downloads=True)
+    page = visit(f"sinks?{urllib.parse.urlencode(QUERY)}")
     page.wait_for_selector("#page-state[data-pending='0']", state="attached", timeout=120_000)
     drawn(page)
     page.locator(".st-key-headline").get_by_role("button", name="Definition and data").click()

@@ -45,7 +45,7 @@ def test_layers_appear_one_by_one_and_nothing_moves(visit):
         page.wait_for_timeout(100)
     assert len(seen - {30}) >= 2, seen
     assert grid.bounding_box() == place
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
 
 
 def test_a_window_is_moved_by_mouse_and_by_keyboard_and_kept_in_the_url(visit):

@@ -13,7 +13,7 @@ from interp.catalog import small
 from models.home import home
 from models.incoming import keeping
 from models.transformer import Transformer
-from tests.browser.conftest import drawn
+from tests.browser.conftest import drawn, press
 from tests.browser.test_probe_pages import bare, settled
 
 SMALL = small("window")
@@ -59,7 +59,7 @@ def send(page: Page, raw: bytes, title: str) -> None:
         widget.locator("input[type=file]").first.set_input_files(file)
         expect(widget.get_by_role("button", name=f"Remove {name}")).to_be_visible(timeout=30000)
     form.get_by_label("Title").fill(title)
-    form.get_by_role("button", name="Check and add").click()
+    press(form.get_by_role("button", name="Check and add"))
 
 
 def test_add_a_model_and_probe_it_and_what_is_refused(visit, weights, tmp_path):

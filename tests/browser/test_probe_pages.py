@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from interp.studies.registry import STUDIES, studies_of
-from tests.browser.conftest import drawn, follow_menu
+from tests.browser.conftest import drawn, fits, follow_menu
 
 TEXT = "one two three one two three and four, one two three again"
 QUERY = {"model": "untrained-softmax", "text": TEXT}
@@ -170,6 +170,9 @@ def test_pages_share_model_prompt_and_head(visit):
             page.wait_for_url(re.compile("model=untrained-softmax"), wait_until="commit")
             assert "head=1.3" in page.url
     page.go_back(wait_until="commit")
+    if "/circuits" not in page.url:  # Streamlit at times keeps a page's bare address as a step too
+        arrived(page)
+        page.go_back(wait_until="commit")
     page.wait_for_url(re.compile("/circuits"), wait_until="commit")
     arrived(page)
 
@@ -195,15 +198,6 @@ def test_a_wrong_setting_in_a_link_is_a_sentence(visit):
     expect(page.get_by_text("least is 'many'")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 800])
-def test_nothing_runs_off_a_page(visit, scheme: str, width: int):
-    for name in (*PROBES, "circuits"):
-        page = visit(link(name), color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": 900})
-        settled(page)
-        over = page.evaluate(
-            """() => { const main = document.querySelector('[data-testid=stMain]');
-                       return main.scrollWidth - main.clientWidth; }"""
-        )
-        assert over <= 1, (name, over)
+@pytest.mark.parametrize("name", (*PROBES, "circuits"))
+def test_nothing_runs_off_a_page(visit, name: str):
+    fits(settled(visit(link(name))))

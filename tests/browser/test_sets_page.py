@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import press
 from tests.browser.test_probe_pages import bare, settled, unsaid
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"> **b** [a](http://e.example) $x$ \u202egnp"
@@ -56,10 +57,10 @@ def test_a_set_with_ten_kinds_of_broken_rows_is_saved_and_run(visit):
         expect(rows.nth(at)).to_contain_text(reason)
     page.get_by_label("Name").last.fill(EVIL)
     page.get_by_label("Name").last.press("Tab")
-    page.get_by_role("button", name="Save 4 prompts").click()
+    press(page.get_by_role("button", name="Save 4 prompts"))
     expect(page.get_by_text("Saved 4 prompts, version 1.")).to_be_visible(timeout=30000)
     run = page.locator(".st-key-run-set button").locator("visible=true")
-    run.first.click()
+    press(run.first)
     heading = page.get_by_role("heading", level=4)
     expect(heading).to_contain_text(re.compile(r"Over 4 prompts of .*\[.*\]"), timeout=60000)
     settled(page)

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import fits
 from tests.browser.test_probe_pages import settled
 
 SMALL = {"model": "untrained-softmax", "set": "planted", "rewriter": "drop-overlap"}
@@ -59,7 +60,7 @@ def test_a_run_over_a_set_streams_stops_and_goes_on(visit):
     page = settled(visit(link(n="40", seed=fresh())))
     run(page, "set")
     expect(page.get_by_text(re.compile(r"\d+ rows so far"))).to_be_visible(timeout=60000)
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_text("Finished rows are kept.")).to_be_visible(timeout=30000)
     run(page, "set")
     settled(page, 400)
@@ -112,17 +113,8 @@ def test_variants_side_by_side_and_the_inside_over_examples(visit):
     expect(page.get_by_text("Does the score find the distraction?").first).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [800, 1280])
-def test_nothing_runs_off_the_page(visit, width, scheme):
-    page = visit(link(started="example"), color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 1200})
-    settled(page)
-    over = page.evaluate(
-        "() => { const m = document.querySelector('[data-testid=stMain]');"
-        " return m.scrollWidth - m.clientWidth }"
-    )
-    assert over <= 1
+def test_nothing_runs_off_the_page(visit):
+    fits(settled(visit(link(started="example"))))
 
 
 ASKED = {"rewriter": "endpoint", "started": "example"}
@@ -140,7 +132,7 @@ def test_an_endpoint_that_misbehaves_is_said_and_survived(visit, endpoint, mode,
 def test_an_endpoint_that_hangs_can_be_left(visit, endpoint):
     endpoint.mode = "hang"
     page = visit(link(seed=fresh(), **ASKED))
-    page.get_by_role("button", name="Cancel").click(timeout=60000)
+    page.get_by_role("button", name="Cancel", exact=True).click(timeout=60000)
     expect(page.get_by_text("Finished rows are kept.")).to_be_visible(timeout=30000)
     endpoint.mode = "good"
     run(page, "example")

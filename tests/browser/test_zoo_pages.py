@@ -12,7 +12,7 @@ MODELS = "models=untrained-softmax,untrained-sink_logit"
 def test_models_are_compared_sorted_and_shared(visit):
     page = settled(visit(f"compare?{MODELS}&text=A+lamp+and+a+lamp"))
     heading = page.get_by_role("heading", level=4)
-    expect(heading).to_contain_text("comparisons")
+    expect(heading).to_contain_text("a difference of")
     assert bare(page) == [] and unsaid(page) == []
     page.get_by_role("radio", name="Share of the learned sink").or_(
         page.get_by_role("button", name="Share of the learned sink")

@@ -29,9 +29,12 @@ def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_stands_in_the_picker_and_reads_its_own_tokens() -> None:
-    entry = catalog.entries()["zoo-gqa"]
+    entry = catalog.entries()["zoo-gqa-here"]
     assert entry.title == "Trained here: GQA, softmax in two groups"
-    subject = load_listed("zoo-gqa")
+    assert (
+        catalog.entries()["zoo-gqa"].title == "Zoo: GQA, softmax in two groups"
+    )  # the shipped one
+    subject = load_listed("zoo-gqa-here")
     assert subject.card.trained and subject.card.vocab_size == 300 and subject.card.n_kv_heads == 2
     tokens = subject.encode("lamp 7 was é<|endoftext|>")
     assert subject.decode(list(tokens.ids)) == "lamp 7 was é<|endoftext|>"
@@ -43,23 +46,25 @@ def test_it_stands_in_the_picker_and_reads_its_own_tokens() -> None:
 
 
 def test_snapshots_are_models_of_their_own() -> None:
-    steps = [one["step"] for one in shelf.read_card(shelf.names()["gqa"])["snapshots"]]
-    found = [load_listed(f"zoo-gqa@{step}").card for step in steps]
+    steps = [one["step"] for one in shelf.read_card(shelf.names()["gqa-here"])["snapshots"]]
+    found = [load_listed(f"zoo-gqa-here@{step}").card for step in steps]
     assert [card.trained for card in found] == [step > 0 for step in steps]
-    assert len({card.weights_sha256 for card in [*found, load_listed("zoo-gqa").card]}) == 4
+    assert len({card.weights_sha256 for card in [*found, load_listed("zoo-gqa-here").card]}) == 4
     with pytest.raises(ValueError, match=r"gqa has no snapshot of step 77; there are \[0, "):
-        load_listed("zoo-gqa@77")
-    with pytest.raises(ValueError, match="give a step after @, such as zoo-gqa@100"):
-        load_listed("zoo-gqa@x")
+        load_listed("zoo-gqa-here@77")
+    with pytest.raises(ValueError, match="give a step after @, such as zoo-gqa-here@100"):
+        load_listed("zoo-gqa-here@x")
 
 
 def test_a_folder_given_by_an_administrator_is_read_as_ours(home: Path, monkeypatch) -> None:
     monkeypatch.setenv("HEADLAMP_MODELS", f"mine={home / 'trained' / 'gqa'}")
-    assert load_listed("mine").card.weights_sha256 == load_listed("zoo-gqa").card.weights_sha256
+    assert (
+        load_listed("mine").card.weights_sha256 == load_listed("zoo-gqa-here").card.weights_sha256
+    )
 
 
 def test_a_broken_card_is_left_out_of_the_picker(home: Path) -> None:
     broken = home / "trained" / "broken"
     broken.mkdir()
     (broken / shelf.CARD).write_text("{")
-    assert "zoo-broken" not in catalog.entries() and "zoo-gqa" in catalog.entries()
+    assert "zoo-broken" not in catalog.entries() and "zoo-gqa-here" in catalog.entries()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models import roster, shelf
+from models import roster, shelf, zoo_table
 from models.recipe import MATCH, MEMBERS, SIZES, config, size
 
 
@@ -44,6 +44,14 @@ def test_a_shipped_model_is_of_the_recipe(name: str) -> None:
     assert len(card["snapshots"]) == (recipe["snapshots"] - 1 if "--snapshots" in run.words else 0)
     found = shelf.read(shelf.SHIPPED / name)  # checks hashes, names, shapes and finiteness
     assert sum(p.numel() for p in found.model.parameters()) == card["parameters"]
+
+
+def test_the_table_is_the_cards() -> None:
+    said = zoo_table.README.read_text(encoding="utf-8")
+    assert said == zoo_table.text(), "run make table"
+    for name in shipped():
+        loss = shelf.read_card(shelf.SHIPPED / name)["losses"]["held_out"]["value"]
+        assert f"{loss:.3f}" in said
 
 
 def test_a_check_of_what_is_not_shipped_says_so(capsys, tmp_path) -> None:

@@ -14,11 +14,12 @@ from PIL import Image
 from app.export.formats import of_exhibit, of_figures, of_result, of_score, only
 from app.export.inert import inert
 from app.export.matrices import of_matrix, pooled, sheet_csv
-from app.export.pictures import DRAWN, Caption, caption, drawn, map_of, picture
+from app.export.pictures import DRAWN, Caption, caption, drawn, picture
 from app.export.plain_lines import Lines
 from app.export.words import visible
 from interp.catalog import load
 from interp.result import Result
+from interp.score_grid import score_grid
 from tests.app.export.results import every_kind, hostile, real
 
 MOST = 10 * 2**20
@@ -120,7 +121,7 @@ def test_a_matrix_as_a_sheet_and_as_blocks():
 
 def test_a_score_as_a_map_keeps_every_number():
     score = every_kind().scores[0]
-    made = map_of(score)
+    made = score_grid(score)
     np.testing.assert_array_equal(made.value, score.value)
     assert made.rows == ("L0", "L1") and made.columns == ("H0", "H1", "H2")
     assert list(made.nulls) == ["twin one", "check"]

@@ -3,7 +3,7 @@
 import pytest
 
 from interp.catalog import load
-from interp.findings.claims import CLAIMS, RECALL, TWIN, Claim, Comparison
+from interp.findings.claims import CLAIMS, NEAR, NOT_OVER, PAGES, RECALLS, TWIN, Claim, Comparison
 from interp.findings.judge import judge
 from interp.findings.numbers import Number, members
 from interp.findings.run import TEXT, kept
@@ -24,10 +24,10 @@ def number(member: str, value: float, seed: int = 0, half: float = 0.1, null: fl
 
 
 def verdict(numbers: list[Number], *comparisons: Comparison) -> str:
-    return judge(Claim("k", "A.", "p", "s", comparisons, ""), numbers).verdict
+    return judge(Claim("k", "A.", "p", "s", comparisons, "", ()), numbers).verdict
 
 
-OVER = Comparison("S", "a", "b")
+LARGER = Comparison("S", "a", "b")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ OVER = Comparison("S", "a", "b")
     ],
 )
 def test_intervals_of_every_pair_of_seeds_must_separate(numbers, expected) -> None:
-    assert verdict(numbers, OVER) == expected
+    assert verdict(numbers, LARGER) == expected
 
 
 def test_each_seed_is_held_against_its_own_twin() -> None:
@@ -58,26 +58,40 @@ def test_each_seed_is_held_against_its_own_twin() -> None:
 
 
 def test_nearness_is_of_means_over_seeds() -> None:
-    close = Comparison("S", "a", "b", near=0.03)
+    close = Comparison("S", "a", "b", NEAR)
     spread = [number("a", 0.90, 0), number("a", 1.00, 1), number("b", 0.97)]
     assert verdict(spread, close) == "confirmed"
     assert verdict([number("a", 0.90), number("b", 0.94)], close) == "refuted"
 
 
+def test_no_more_than_is_broken_only_above() -> None:
+    low = Comparison("S", "a", "b", NOT_OVER)
+    assert verdict([number("a", 0.7), number("b", 1.0)], low) == "confirmed"
+    assert verdict([number("a", 1.1), number("b", 1.0)], low) == "confirmed"
+    assert verdict([number("a", 1.3), number("b", 1.0)], low) == "refuted"
+    one_of_two = [number("a", 1.3), number("a", 1.1, 1), number("b", 1.0)]
+    assert verdict(one_of_two, low) == "undecided"
+
+
+def test_every_claim_stands_on_a_page() -> None:
+    assert all(claim.pages and set(claim.pages) <= set(PAGES) for claim in CLAIMS)
+    assert {page for claim in CLAIMS for page in claim.pages} == set(PAGES)
+
+
 def test_parts_of_a_claim_may_differ() -> None:
     numbers = [number("a", 1.0), number("b", 0.7), number("c", 1.3), number("d", 1.05)]
-    assert verdict(numbers, OVER, Comparison("S", "a", "c")) == "refuted in part"
-    assert verdict(numbers, OVER, Comparison("S", "a", "d")) == "confirmed in part"
+    assert verdict(numbers, LARGER, Comparison("S", "a", "c")) == "refuted in part"
+    assert verdict(numbers, LARGER, Comparison("S", "a", "d")) == "confirmed in part"
 
 
 def test_a_missing_model_is_named() -> None:
     with pytest.raises(ValueError, match="the zoo holds no b for 'S'; train it first"):
-        verdict([number("a", 1.0)], OVER)
+        verdict([number("a", 1.0)], LARGER)
 
 
 def test_the_text_holds_every_number_and_verdict() -> None:
     numbers = [number("a", 1.0), number("b", 0.7)]
-    text = as_text([judge(Claim("k", "A.", "p", "s", (OVER,), ""), numbers)], "m")
+    text = as_text([judge(Claim("k", "A.", "p", "s", (LARGER,), "", ()), numbers)], "m")
     assert "| Concentration S, mean over heads" not in text  # titles are of the number, not a mean
     assert "| Concentration S (ratio) | a | 0 | 1.00 [0.900 to 1.10] | 12 passages | 0 [" in text
     assert "## A. **Confirmed.**" in text and "1 confirmed" in text
@@ -88,7 +102,7 @@ def test_claims_name_members_and_numbers_that_there_are() -> None:
         for one in claim.comparisons:
             assert one.metric in TITLES
             known = {*MEMBERS, TWIN}
-            assert {one.more, one.less} <= known
+            assert {one.one, one.other} <= known
 
 
 def test_what_is_kept_are_the_shipped_models_numbers() -> None:
@@ -99,6 +113,7 @@ def test_what_is_kept_are_the_shipped_models_numbers() -> None:
     assert found.answer in text and all(claim.says in text for claim in CLAIMS)
     tables = {table.key: table for table in found.tables}
     assert set(tables) == {claim.key for claim in CLAIMS}
+    recalled = {TITLES[key] for key in RECALLS}
     # Two models read again; the whole of it is what the command does.
     request = SummaryRequest(**found.request)
     for member in ("mha_one_layer", "sigmoid"):
@@ -108,7 +123,7 @@ def test_what_is_kept_are_the_shipped_models_numbers() -> None:
         for claim in CLAIMS:
             columns = {c.title: c.values for c in tables[claim.key].columns}
             for i, title in enumerate(columns["Number"]):
-                if columns["Model"][i] == MEMBERS[member].title and title != TITLES[RECALL]:
+                if columns["Model"][i] == MEMBERS[member].title and title not in recalled:
                     key = next(k for k, words in TITLES.items() if words == title)
                     assert columns["value"][i] == pytest.approx(again[key].value, rel=1e-4)
                     assert columns["twin"][i] == pytest.approx(again[key].null, rel=1e-4)

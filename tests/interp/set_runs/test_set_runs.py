@@ -12,7 +12,7 @@ import torch
 from interp.adapters.own import Own
 from interp.progress import Cancelled, Silent
 from interp.result import Result
-from interp.set_runs.grid import grid
+from interp.score_grid import score_grid
 from interp.set_runs.head import head_result
 from interp.set_runs.request import OVER_SETS, SetRequest
 from interp.set_runs.rows import KeptPrompts, file_of
@@ -157,7 +157,7 @@ def test_labels_are_compared(whole: Any) -> None:
 
 def test_a_map_of_heads_has_its_null(whole: Any) -> None:
     score = whole[0].result.score("sink")
-    shown = grid(score)
+    shown = score_grid(score)
     assert shown.value is score.value and list(shown.nulls) == ["random-init twin"]
     assert shown.n == 4
 

@@ -24,7 +24,12 @@ ROOT = Path(__file__).parents[3]
 BY_KEY, ALIKE = ("received",), ("lags", "block_sum", "block_peak")  # the rest goes by row
 
 
-@pytest.fixture(scope="module", params=WORLDS, ids=lambda world: f"{world} ranks")
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(n, marks=pytest.mark.slow if n > 2 else (), id=f"{n} ranks") for n in WORLDS
+    ],
+)
 def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """What each rank of one ring found; all cases in one run, because processes start slowly."""
     folder = tmp_path_factory.mktemp("ring")

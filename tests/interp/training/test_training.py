@@ -9,13 +9,14 @@ import pytest
 from interp.catalog import load
 from interp.progress import Silent
 from interp.result import Result
+from interp.score_grid import score_grid
 from interp.subject import Refused
 from interp.summary import SummaryRequest
 from interp.texts import PASSAGES, text
 from interp.training import snapshots
 from interp.training.moments import Moment, key_of, read
 from interp.training.phase import GUESS, phase, sentence
-from interp.training.shown import grid, trained
+from interp.training.shown import trained
 from interp.training.snapshots import Snapshot, along, known, usual
 from models import train
 
@@ -138,6 +139,6 @@ def test_curves_of_a_way(home) -> None:
     # rows of linear attention sum to 1 and hold no negative entry: its shares are measured
     assert found.request["snapshots"] == {"zoo-tiny-way": [0, 24]}
     score = here[1][1].summary.score("induction")
-    heat = grid(score, "step 24")
+    heat = score_grid(score, "step 24")
     assert heat.value.shape == (2, 4) and heat.nulls["random-init twin"].shape == (2, 4)
     assert heat.n == 4 and heat.columns == ("H0", "H1", "H2", "H3")

@@ -4,10 +4,11 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from interp.sets.strict import LONGEST_NUMBER, RowProblem, as_text, shown, whole
+from interp.sets.strict import RowProblem, as_text, shown, whole
 from interp.system2.example import Example, Piece
 from interp.system2.sets.schemas.schema import Fields, Schema, item_name
 from interp.system2.sets.sentences import counts, same, split
+from models.strict import LONGEST_NUMBER
 
 LABELS = ("n_steps", "role_label", "number_label", "sentence_label", "role", "number")
 FROM_TEXT = 3  # candidates that are numbers of the problem, the distractor's first

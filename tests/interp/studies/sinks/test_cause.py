@@ -205,6 +205,7 @@ def test_heirs_by_hand() -> None:
     assert relocation.rates(alpha, 1)[0].tolist() == [1, 0, 1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("smollm2")
 @pytest.mark.skipif(
     not smollm2.ready(), reason="SmolLM2 is not under HEADLAMP_HOME; run python -m models.smollm2"
