@@ -69,7 +69,8 @@ def add(waiting: list[Answer]) -> None:
         st.markdown("The model is being checked; it takes some seconds.")
         watch(waiting, "adding")
         return
-    with st.expander("Add a model", icon=":material/upload:", expanded=not kept()):
+    again = bool(st.session_state.get("add_problem"))  # who was refused wants the form again
+    with st.expander("Add a model", icon=":material/upload:", expanded=again or not kept()):
         form()
 
 

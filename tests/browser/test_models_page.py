@@ -48,7 +48,7 @@ class Canary:
 
 def send(page: Page, raw: bytes, title: str) -> None:
     """Fill in the form and send it."""
-    form = page.get_by_test_id("stForm")
+    form = drawn(page).get_by_test_id("stForm")
     if not form.is_visible():
         page.get_by_text("Add a model").click()
     for place, (name, content) in enumerate(

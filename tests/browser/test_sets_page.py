@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import press
+from tests.browser.conftest import drawn, press
 from tests.browser.test_probe_pages import bare, settled, unsaid
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"> **b** [a](http://e.example) $x$ \u202egnp"
@@ -38,7 +38,7 @@ def quoted(text: str) -> str:
 
 def uploaded(page: Page, data: bytes, name: str) -> None:
     """Hand the page a file."""
-    if not page.get_by_test_id("stFileUploaderDropzone").is_visible():
+    if not drawn(page).get_by_test_id("stFileUploaderDropzone").is_visible():
         page.get_by_text("Upload a set", exact=True).click()
     expect(page.get_by_test_id("stFileUploaderDropzone")).to_be_visible()
     page.locator("input[type=file]").set_input_files(
