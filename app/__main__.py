@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 
 os.environ.setdefault("TQDM_DISABLE", "1")
 # A page message wakes the server loop, which then waits for the interpreter lock: 5 ms by default.
@@ -32,9 +33,13 @@ def give_back_large_blocks() -> None:
         pass
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Start the server; problems are one sentence on stderr."""
     try:
+        if arguments:
+            raise ValueError(
+                f"python -m app takes no arguments, got {arguments[0]!r}; set HEADLAMP_HOST or PORT"
+            )
         number, address = port(), os.environ.get("HEADLAMP_HOST", "127.0.0.1")
         give_back_large_blocks()
         print("Headlamp: loading libraries ...", flush=True)
@@ -60,4 +65,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -41,6 +41,7 @@ class Curve:
     series: tuple[Series, ...]
     labels: tuple[str, ...] = ()  # names of x = 0, 1, ...: conditions instead of numbers
     log_x: bool = False
+    log_y: bool = False
     note: str = ""
 
     def __post_init__(self) -> None:

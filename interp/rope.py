@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 
 from interp.engine.job import Work
+from interp.exhibits import Curve, Heat, Series
 from interp.progress import Progress
 from interp.result import Figure, Result
 from interp.subject import Refused
@@ -20,6 +21,7 @@ LONGEST = 2**17  # tokens that a curve is searched over
 QUICK = 2**13  # contexts whose lowest base takes about a second or less
 SLOW = 2**15  # the longest context whose lowest base is searched for: about half a minute
 DRAWN = 600  # points of a drawn curve
+WIDEST = 128  # tokens of a map of distances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,8 @@ class CurveRequest:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CurveReport:
-    """f_b(m), thinned out for drawing, and the Result with what the whole of it says."""
+    """How far a base reaches, and the Result: f_b(m), thinned out, and what all of it says."""
 
-    distances: Float[np.ndarray, " N"]  # tokens
-    values: Float[np.ndarray, " N"]
     reach: int | None  # the first distance with f_b(m) < 0; None: none up to LONGEST
     result: Result
 
@@ -85,14 +85,43 @@ def read_curve(request: CurveRequest, progress: Progress) -> CurveReport:
             ),
         )  # fmt: skip
     return CurveReport(
-        distances=drawn.astype(float),
-        values=values[drawn],
         reach=reach,
-        result=result("rope-curve", asdict(request), tuple(figures)),
+        result=result(
+            "rope-curve",
+            asdict(request),
+            tuple(figures),
+            curves=(drawn_curve(drawn.astype(float), values[drawn]),),
+        ),
     )
 
 
-def result(probe: str, request: dict, figures: tuple[Figure, ...]) -> Result:
+def drawn_curve(distances: Float[np.ndarray, " N"], values: Float[np.ndarray, " N"]) -> Curve:
+    """f_b(m) against the distance, beside zero."""
+    none = np.full(len(distances), np.nan)
+    given = {"x": distances, "low": none, "high": none, "n": np.ones(len(distances), np.int64),
+             "provenance": "derived"}  # fmt: skip
+    return Curve(
+        key="curve",
+        title="How much more a query prefers a key like itself",
+        x_title="distance m (tokens)",
+        unit="f(m), sum of cosines",
+        definition="f(m) = Σ cos(m·base^(-2i/d)) over the pairs that turn, plus 1/2 for each dim "
+        "that does not: how much more, on average, a query prefers a key like itself over any "
+        "other at distance m. Below zero it prefers the other: such a context is longer than the "
+        "base can serve.",
+        source="Men et al. 2024, arXiv 2405.14591",
+        n_of="evaluation of a formula",
+        series=(
+            Series(name="f(m)", role="measured", value=values, **given),
+            Series(name="zero", role="theory", value=np.zeros(len(distances)), **given),
+        ),
+        log_x=True,
+        note="A formula has no sample to draw, and so no null. Every distance up to "
+        f"{LONGEST:,} is searched, {len(distances)} are drawn.",
+    )
+
+
+def result(probe: str, request: dict, figures: tuple[Figure, ...] = (), **more: tuple) -> Result:
     """A Result that needs no model: its digest names the request and the code."""
     text = json.dumps([probe, request, __version__])
     return Result(
@@ -103,6 +132,7 @@ def result(probe: str, request: dict, figures: tuple[Figure, ...]) -> Result:
         request=request,
         scores=(),
         figures=figures,
+        **more,
         notes=("Men et al. 2024, arXiv 2405.14591; kexue.fm/archives/10122.",),
     )
 
@@ -135,7 +165,7 @@ def curve_work(request: CurveRequest) -> Work:
 
 def bound_work(length: int) -> Work:
     """The search for one context, for the engine; raises Refused past SLOW tokens."""
-    if length > SLOW:
+    if not 1 <= length <= SLOW:
         raise Refused(f"The search is offered for contexts up to {SLOW:,} tokens; got {length:,}.")
     return Work(
         f"rope bound {length} {__version__}",
@@ -146,16 +176,64 @@ def bound_work(length: int) -> Work:
     )
 
 
-def relative(
-    setting: Setting, request: CurveRequest, pair: int
-) -> dict[str, Float[np.ndarray, "T T"]]:
-    """How far every key seems to one pair of dims, in tokens of plain RoPE; NaN where not seen.
+@dataclass(frozen=True, kw_only=True)
+class DistancesRequest:
+    """What extrapolation methods are told, and which pair of dims; raises Refused if too large."""
+
+    rope: CurveRequest
+    setting: Setting
+    pair: int  # of dims that turn; 0 is the fastest
+
+    def __post_init__(self) -> None:
+        most = max(v for k, v in asdict(self.setting).items() if k != "factor")
+        if self.setting.length > WIDEST or most > LONGEST or self.setting.factor > LONGEST:
+            raise Refused(
+                f"Distances are drawn for up to {WIDEST} tokens and settings up to {LONGEST:,}; "
+                f"got {asdict(self.setting)}."
+            )
+        if not 0 <= self.pair < self.rope.rotated // 2:
+            raise Refused(
+                f"There are pairs 0 to {self.rope.rotated // 2 - 1} that turn; got {self.pair}."
+            )
+
+
+def distances(request: DistancesRequest) -> Result:
+    """How far every key seems to one pair of dims, a Heat for each method; NaN where not seen.
 
     That is the angle between query and key under each method, divided by the angle that plain RoPE
-    turns this pair per token; pair 0 is the fastest.
+    turns this pair per token: tokens of plain RoPE.
     """
-    step = request.base ** (-2 * pair / request.rotated)
-    return {
-        name: (angles(name, setting, pair, request.rotated, request.base) / step).numpy()
+    rope, setting, pair = request.rope, request.setting, request.pair
+    step = rope.base ** (-2 * pair / rope.rotated)
+    found = {
+        name: (angles(name, setting, pair, rope.rotated, rope.base) / step).numpy()
         for name in METHODS
     }
+    heats = tuple(distance_map(name, value) for name, value in found.items())
+    return result("rope-distances", asdict(request), heats=heats)
+
+
+def distance_map(name: str, value: Float[np.ndarray, "T T"]) -> Heat:
+    """One method's distances."""
+    method, none = METHODS[name], np.full_like(value, np.nan)
+    places = tuple(map(str, range(len(value))))
+    return Heat(
+        key=name,
+        title=method.title,
+        row_title="query (token)",
+        column_title="key (token)",
+        rows=places,
+        columns=places,
+        unit="tokens of plain RoPE",
+        provenance="derived",
+        definition=f"{method.line}. The angle between query and key in one pair of dims, divided "
+        f"by what plain RoPE turns it per token. Reads: {', '.join(method.reads) or 'nothing'}.",
+        source=method.paper,
+        value=value,
+        low=none,
+        high=none,
+        n=1,
+        n_of="evaluation of a formula",
+        nulls={},
+        note="A formula has no sample to draw, and so no null. Empty: keys not seen.",
+    )

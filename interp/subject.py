@@ -124,6 +124,10 @@ class Subject(Protocol):
         """The text of token ids."""
         ...
 
+    def label(self, token: int) -> str:
+        """A token as people can see it: visible, inert text."""
+        ...
+
     def ordinary_ids(self) -> Int[Tensor, " N"]:
         """Ids for random text: real tokens, neither special nor the most or least common."""
         ...

@@ -27,7 +27,7 @@ from models.registry import VARIANTS, variant
 from models.table import widths
 
 MOST = 6  # variants at once
-LENGTHS = (8, 128)  # shortest and longest input
+LENGTHS = (2 * FIRST_ROW, 128)  # shortest and longest input: means skip the first rows
 DRAWS = 12  # independent inputs and weights behind every number
 COST_LENGTHS = tuple(2**k for k in range(6, 18))  # tokens that costs are given for
 BASE = 10000.0  # of rotary positions

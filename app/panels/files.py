@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import streamlit as st
 
 from app.export.formats import FORMATS, Maker
-from app.export.plain_lines import Lines
 
 
 def files(name: str, makers: Mapping[str, Maker], words: str = "") -> None:
@@ -29,11 +28,3 @@ def files(name: str, makers: Mapping[str, Maker], words: str = "") -> None:
                 type="tertiary",
                 icon=":material/download:",
             )
-
-
-def line_chart(name: str, lines: Lines, width: int | str = "stretch") -> None:
-    """A chart of lines, and below it its files one click away."""
-    with st.container(width=width, gap="xsmall"):
-        st.altair_chart(lines.chart(), width="stretch", alt=" ".join((lines.title, *lines.words)))
-        with st.popover("Download", type="tertiary", icon=":material/download:"):
-            files(name, lines.makers())

@@ -8,7 +8,7 @@ from app import state, tables
 from app.components.head_grid import head_grid
 from app.components.head_view import head_view, reads_no_later
 from app.engine_room import PATIENCE, ask
-from app.export.matrices import matrix_result, of_matrix, pooled
+from app.export.matrices import of_matrix
 from app.kinds import KINDS
 from app.panels.figures import figures
 from app.panels.files import files
@@ -20,6 +20,7 @@ from app.scene import Scene, subject_of
 from app.state import Selection
 from interp.engine.works import WHOLE, ablation_work
 from interp.many_tests import RULES, SOURCES, Threshold
+from interp.matrices import matrix_result, pooled
 from interp.result import Score
 from interp.subject import Card
 
@@ -176,15 +177,14 @@ def whole_head(scene: Scene, selection: Selection, here: tuple[int, int]) -> Non
 
 def matrix_files(scene: Scene, layer: int, head: int, pattern: Float[np.ndarray, "T T"]) -> None:
     """The matrix as a picture, its numbers as far as a sheet holds them."""
-    labels, signed = scene.tokens.labels, not scene.card.reads_shares
+    labels = scene.tokens.labels
     with st.container(horizontal=True, gap="small"):
         with st.popover("Download", type="tertiary", icon=":material/download:"):
             st.caption(f"The matrix of L{layer}H{head} on this prompt, with its tokens.")
-            makers = of_matrix(scene.card, pattern, labels, f"L{layer}H{head}", signed)
+            makers = of_matrix(scene.card, pattern, labels, f"L{layer}H{head}")
             files(f"matrix-L{layer}H{head}", makers)
         if len(pattern) <= KEPT:
-            given = scene.card, scene.tokens.ids, labels, (layer, head), pattern, signed
-            found = matrix_result(*given)
+            found = matrix_result(scene.card, scene.tokens.ids, labels, (layer, head), pattern)
             keep("matrix", found, found.heats[0])
 
 

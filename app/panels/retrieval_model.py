@@ -7,6 +7,7 @@ from app import preflight, retrieval_choice, tables
 from app.components.head_view import head_view, reads_no_later
 from app.engine_room import PATIENCE, Answer, ask, problems, watch
 from app.panels.exhibits import exhibit
+from app.panels.keep import keep
 from app.panels.result_view import result_view
 from app.panels.wide_table import wide_table
 from app.plain import plain
@@ -14,7 +15,7 @@ from app.retrieval_choice import Choice
 from app.scene import subject_of
 from interp.catalog import entries
 from interp.engine.works import seconds_for
-from interp.recall.example import Example
+from interp.recall.example import Example, head_matrix
 from interp.recall.reading import RecallRequest
 from interp.recall.runs import card_of, kept, table
 from interp.recall.work import model_work
@@ -219,6 +220,8 @@ def drawn(choice: Choice, card: Card, example: Example, index: int) -> None:
         pinned=at,
         on_pin=lambda: None,
     )
+    found = head_matrix(card, example, layer, number)
+    keep(f"{OWNER}-matrix", found, found.heats[0])
     exhibit(OWNER, example.result, example.result.exhibit("example"))
 
 

@@ -8,9 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from app.engine_room import PATIENCE, Answer, ask
-from app.export.plain_lines import Lines
+from app.export.formats import of_result
+from app.export.parts import FIGURES
+from app.panels.exhibits import exhibit
 from app.panels.figures import figures
-from app.panels.files import line_chart
+from app.panels.files import files
+from app.panels.keep import keep
 from app.plain import plain
 from app.render import distances_png
 from interp import rope
@@ -103,27 +106,7 @@ def answer(report: rope.CurveReport, asked: rope.CurveRequest) -> str:
 
 def picture(report: rope.CurveReport) -> None:
     """f_b(m) against the distance."""
-    drawn = Lines(
-        title="How much more a query prefers a key like itself",
-        words=(
-            "Derived, no sample: no n, no interval, no null. Men et al. 2024.",
-            report.result.figures[0].definition,
-        ),
-        series={"f(m)": report.values, "zero": np.zeros(len(report.values))},
-        x=report.distances,
-        x_title="distance m (tokens)",
-        y_title="f(m), sum of cosines",
-        log_x=True,
-    )
-    line_chart("rope-curve", drawn)
-    st.caption(
-        "f(m) = Σ cos(m·base^(-2i/d)) says how much more, on average, a query prefers a key like "
-        "itself over any other at distance m. Below zero it prefers the other: such a context is "
-        "longer than the base can serve (Men et al. 2024). Derived, no sample: no n, no "
-        "interval, no null; every distance up "
-        f"to {rope.LONGEST:,} is searched, {len(report.values)} are drawn.",
-        help=report.result.figures[0].definition,
-    )
+    exhibit("rope", report.result, report.result.curves[0])
     with st.expander("Numbers"):
         figures(report.result)
 
@@ -133,13 +116,14 @@ def bounds(report: rope.CurveReport) -> list[Answer]:
     st.markdown("##### Lowest base for a context, head width 128")
     every = st.session_state.get("r_long", False)
     least = {f.key: f.value for f in report.result.figures}
-    waiting, table = [], []
+    waiting, table, searched = [], [], []
     for row in TABLE:
         found = "–"
         if row.length <= rope.QUICK or (every and row.length in LONG):
             reply = ask(rope.bound_work(row.length), f"bound {row.length}", PATIENCE / 4)
             found = f"{reply.result.figures[0].value:.3g}" if reply.result else "on its way"
             waiting += [reply] if reply.pending else []
+            searched += [reply.result] if reply.result else []
         minimum = least.get(f"minimum_{row.length}")
         table.append(
             {
@@ -152,6 +136,8 @@ def bounds(report: rope.CurveReport) -> list[Answer]:
             }
         )
     st.table(pd.DataFrame(table).set_index("context (tokens)"))
+    if searched:
+        keep("rope-bounds", searched, FIGURES, "Add all found here to dashboard")
     st.caption(
         "paper: arXiv 2405.14591; blog: kexue.fm/archives/10122. A higher base may fail again: "
         "f is not monotone in the base. Derived, no sample: no n, no interval, no null."
@@ -197,18 +183,21 @@ def methods(asked: rope.CurveRequest) -> None:
     """Every method's relative-position matrix."""
     st.markdown("##### How far each key seems, by method")
     chosen = setting()
-    pair = pair_of(asked)
+    request = rope.DistancesRequest(rope=asked, setting=chosen, pair=pair_of(asked))
+    found = rope.distances(request)
     most = float(chosen.length - 1)
     with st.container(horizontal=True, gap="medium"):
-        for name, rel in rope.relative(chosen, asked, pair).items():
-            method = METHODS[name]
+        for heat in found.heats:
+            method = METHODS[heat.key]
             with st.container(width=SIZE):
                 st.markdown(f"**{plain(method.title)}**")
-                st.image(distances_png(rel, chosen.trained - 1, most), width=SIZE)
+                st.image(distances_png(heat.value, chosen.trained - 1, most), width=SIZE)
                 st.caption(
-                    f"{plain(method.line)}. Largest: {number(float(np.nanmax(rel)))} tokens.",
+                    f"{plain(method.line)}. Largest: {number(float(np.nanmax(heat.value)))} "
+                    "tokens.",
                     help=f"{method.paper}. Reads: {', '.join(method.reads) or 'nothing more'}.",
                 )
+                keep(f"rope-distances-{heat.key}", found, heat)
     st.caption(
         "Rows are queries, columns keys, top left is token 0. The distance is the angle between "
         "query and key in this pair, in tokens of plain RoPE. Blue: met in training; orange: "
@@ -216,3 +205,6 @@ def methods(asked: rope.CurveRequest) -> None:
         "no null. Settings: "
         f"{plain(str(asdict(chosen)))}."
     )
+    with st.container(horizontal=True, gap="small"):
+        files("rope-distances", of_result(found), "All distances")
+        keep("rope-distances", found, words="Add all to dashboard")

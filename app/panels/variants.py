@@ -8,24 +8,19 @@ import pandas as pd
 import streamlit as st
 
 from app.components.head_view import head_view, reads_no_later
-from app.export.plain_lines import Lines
-from app.panels.files import line_chart
+from app.panels.exhibits import NARROW, exhibit
 from app.panels.keep import keep
 from app.plain import plain
+from interp import variant_lines
 from interp.printing import number
-from interp.result import Score
+from interp.result import Result, Score
 from interp.variants import DRAWS, LENGTHS, MOST, Report
 from models.registry import VARIANTS
 from models.table import matrix
 
 FIRST = ("softmax", "sink_logit", "linear")
 DEFAULTS = {"variants": ",".join(FIRST), "seed": "0", "tokens": "48", "head": "0"}
-ONE_DRAW = "One draw of weights and input (n = 1): no interval and no null here."
-BY_FORMULA = (
-    "Derived from each variant's formulas, for one layer and one sequence: no sample, so no n, no "
-    "interval and no null."
-)
-WIDE = 250  # pixels of a matrix or a chart of rows; they wrap where the page is narrow
+WIDE = 250  # pixels of a matrix; they wrap where the page is narrow
 
 
 def query(name: str) -> str:
@@ -159,6 +154,8 @@ def picture(report: Report, head: int) -> None:
         f"{plain(report.reference)}, within {report.error:.0e}.",
         help=f"{proof.definition} {VARIANTS[report.name].paper}.",
     )
+    kept = variant_lines.head_matrix(report, head)
+    keep(f"variants-matrix-{report.name}", kept, kept.heats[0])
 
 
 def misses(reports: Sequence[Report]) -> None:
@@ -212,59 +209,26 @@ def words(score: Score, head: int) -> str:
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def digests(reports: Sequence[Report]) -> str:
-    """Whose numbers they are."""
-    return "; ".join(f"{r.name}, digest {r.result.digest}" for r in reports) + "."
-
-
-def rows(reports: Sequence[Report], head: int) -> None:
+def rows(found: Result) -> None:
     """Row sums, S and effective keys row by row, of the chosen seed."""
     st.markdown("##### Row by row, this seed")
-    at = np.arange(len(reports[0].row_sum[0]))
-    shown = (
-        ("row_sum", "row sum (weight)"),
-        ("spread", "S(a) (ratio)"),
-        ("effective", "effective keys"),
-    )
-    with st.container(horizontal=True, gap="medium", key="of-variants-rows"):
-        for field, title in shown:
-            series = {report.name: getattr(report, field)[head] for report in reports}
-            drawn = Lines(
-                title=f"{title} of head {head}, row by row",
-                words=(ONE_DRAW, digests(reports)),
-                series=series,
-                x=at,
-                x_title="query row (token)",
-                y_title=title,
-            )
-            line_chart(f"variants-{field}", drawn, WIDE)
-        st.caption(f"{ONE_DRAW} The table above has both.")
+    with st.container(horizontal=True, gap="small"):
+        for curve in found.curves[: len(variant_lines.ROWS)]:
+            exhibit("variants", found, curve, NARROW)
 
 
-def costs(reports: Sequence[Report]) -> None:
+def costs(reports: Sequence[Report], found: Result) -> None:
     """What a layer keeps and computes as the context grows."""
     st.markdown("##### What it costs")
-    lengths = reports[0].costs.lengths
-    kept = {r.name: [2 * n for n in r.costs.cache] for r in reports}
-    flops = {r.name: r.costs.flops for r in reports}
-    with st.container(horizontal=True, gap="medium", key="of-variants-costs"):
-        for series, title in ((kept, "bytes kept"), (flops, "FLOPs")):
-            drawn = Lines(
-                title=f"{title} as the context grows",
-                words=(BY_FORMULA, digests(reports)),
-                series=series,
-                x=lengths,
-                x_title="tokens",
-                y_title=title,
-                log=True,
-            )
-            line_chart(f"variants-{title}", drawn, int(1.5 * WIDE))
-        parameters = ", ".join(f"{plain(r.title)} {r.costs.parameters:,}" for r in reports)
+    with st.container(horizontal=True, gap="small"):
+        for curve in found.curves[len(variant_lines.ROWS) :]:
+            exhibit("variants", found, curve, NARROW)
+    parameters = ", ".join(f"{plain(r.title)} {r.costs.parameters:,}" for r in reports)
+    with st.container(key="of-variants-costs"):
         st.caption(
-            "First: what a decoder keeps, at 2 bytes a number. Second: a forward pass. "
-            f"{BY_FORMULA} Tests count parameters, kept numbers and FLOPs (by torch's own "
-            "counter) after them. FLOPs are those of matrix products, fused attention as the full "
-            f"square. Parameters: {parameters}."
+            "Derived from each variant's formulas: no sample, so no n, no interval and no null. "
+            "Tests count parameters, kept numbers and FLOPs (by torch's own counter) after them. "
+            f"Parameters: {parameters}."
         )
     st.download_button(
         "Download numbers (JSON)",

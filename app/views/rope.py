@@ -23,8 +23,7 @@ with st.container(key="of-rope-answer"):
 if problem:
     st.error(plain(problem))
 if report:
-    with st.container(key="of-rope-curve"):
-        panel.picture(report)
+    panel.picture(report)
     with st.container(key="of-rope-bounds"):
         pending += panel.bounds(report)
 with st.container(key="of-rope-methods"):

@@ -5,7 +5,7 @@ import streamlit as st
 from app.engine_room import PATIENCE, ask, watch
 from app.panels import variants as panel
 from app.plain import plain
-from interp import variants
+from interp import variant_lines, variants
 from interp.subject import Refused
 
 request, problem = panel.controls(), ""
@@ -23,8 +23,9 @@ if reports:
     head = panel.pick_head(reports)
     panel.matrices(reports, head)
     panel.numbers(reports, head)
-    panel.rows(reports, head)
-    panel.costs(reports)
+    found = variant_lines.lines(reports, head)
+    panel.rows(found)
+    panel.costs(reports, found)
 pending = [answer] if answer and answer.pending else []
 if pending:
     watch(pending, "variants")

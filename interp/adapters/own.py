@@ -62,10 +62,17 @@ class Own:
             ids = self.tokenizer.encode(text, special)
         except ValueError as problem:
             raise PromptError(str(problem)) from problem
-        return Tokens(tuple(ids), tuple(label(self.tokenizer.piece(i)) for i in ids))
+        return Tokens(tuple(ids), tuple(self.label(i) for i in ids))
 
     def decode(self, ids: list[int]) -> str:
         return self.tokenizer.decode(ids)
+
+    def label(self, token: int) -> str:
+        piece: bytes = self.tokenizer.piece(token)
+        try:
+            return visible(piece.decode())
+        except UnicodeDecodeError:  # a part of a character
+            return byte_label(piece)
 
     def ordinary_ids(self) -> Int[Tensor, " N"]:
         return torch.tensor(self.tokenizer.ordinary)
@@ -227,14 +234,6 @@ def untrained(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Own(name, title, Transformer(config), trained=False, tokenizer=tokenizer)
-
-
-def label(piece: bytes) -> str:
-    """A token as people can see it; a part of a character in hex."""
-    try:
-        return visible(piece.decode())
-    except UnicodeDecodeError:
-        return byte_label(piece)
 
 
 def card(name: str, title: str, model: Transformer, trained: bool, end: int | None) -> Card:

@@ -7,13 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.exhibits import Column, Table
+from interp.matrices import matrix
 from interp.probes.rows import TWIN, kind
 from interp.progress import Progress
 from interp.recall.reading import RecallRequest, asked, heads
 from interp.recall.shown import PAPER
 from interp.result import Result
 from interp.studies.lines import result
-from interp.subject import Subject, by_token, pattern_name
+from interp.subject import Card, Subject, by_token, pattern_name
 from models.tasks.recall import Sequences
 
 
@@ -63,6 +64,15 @@ def matrices(subject: Subject, ids: Tensor) -> Float[np.ndarray, "L H T T"]:
 
     subject.forward(ids, {pattern_name(at): see for at in range(subject.card.n_layers)})
     return np.stack(found)
+
+
+def head_matrix(card: Card, example: Example, layer: int, head: int) -> Result:
+    """One head's matrix on the sequence, so that it can be kept."""
+    shown = matrix(
+        example.patterns[layer, head], example.labels, f"L{layer}H{head}", not card.reads_shares
+    )
+    request = {**example.result.request, "layer": layer, "head": head}
+    return result("recall-matrix", card, request, heats=(shown,))
 
 
 def labels(data: Sequences) -> tuple[str, ...]:

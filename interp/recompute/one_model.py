@@ -1,10 +1,11 @@
-"""Results of one model again: scores of heads, studies, a summary, an ablation, a look inside."""
+"""Results of one model again: scores of heads, matrices, studies, ablations, a look inside."""
 
 from collections.abc import Callable
 from typing import Any
 
 from interp import summary
-from interp.engine.works import ablation_work, scores_work, study_work
+from interp.engine.works import ablation_work, pattern_work, scores_work, study_work
+from interp.matrices import matrix_result
 from interp.measurements.prompt import PromptRequest
 from interp.measurements.repeats import RepeatsRequest
 from interp.progress import Progress
@@ -80,15 +81,42 @@ def ablation(frozen: Result) -> Run:
     if method != "zero":
         raise Refused(f"An ablation by {method!r:.40} is made by a study, not by itself.")
     request = fill(PromptRequest, part(frozen.request, "ids", "seed"))
-    layer, head = (frozen.request.get(key) for key in ("layer", "head"))
-    if type(layer) is not int or type(head) is not int:
-        raise Refused("What was asked cannot be read: it names no head.")
+    layer, head = named_head(frozen)
 
     def run(engine: Anew, progress: Progress) -> Result:
         card = engine.subject(name, progress).card
         check(card, request)
         check_head(card, layer, head)
         return engine.compute(ablation_work(card, request, layer, head), progress)
+
+    return run
+
+
+def named_head(frozen: Result) -> tuple[int, int]:
+    """The head that a request names; raises Refused where it names none."""
+    return whole(frozen, "layer", "head"), whole(frozen, "head", "head")
+
+
+def whole(frozen: Result, key: str, what: str) -> int:
+    """A whole number of a request; raises Refused, saying what it names, where there is none."""
+    found = frozen.request.get(key)
+    if type(found) is not int:
+        raise Refused(f"What was asked cannot be read: it names no {what}.")
+    return found
+
+
+def a_matrix(frozen: Result) -> Run:
+    """One head's matrix on a prompt."""
+    name, here = listed(frozen.model), named_head(frozen)
+    request = fill(PromptRequest, part(frozen.request, "ids"))
+
+    def run(engine: Anew, progress: Progress) -> Result:
+        subject = engine.subject(name, progress)
+        check(subject.card, request)
+        check_head(subject.card, *here)
+        found = engine.compute(pattern_work(subject.card, request, *here), progress)
+        labels = [subject.label(token) for token in request.ids]
+        return matrix_result(subject.card, request.ids, labels, here, found.pattern)
 
     return run
 

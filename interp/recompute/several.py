@@ -4,12 +4,14 @@ from dataclasses import fields
 from typing import Any
 
 from interp import rope, variants
+from interp import variant_lines as side_by_side
 from interp.catalog import load
 from interp.compare import summaries
 from interp.compare.metrics import SORTS
 from interp.compare.reading import CompareRequest
 from interp.compare.shown import compared
 from interp.compare.work import compare_work
+from interp.engine.job import Work
 from interp.findings import run as finding
 from interp.findings.shown import as_result
 from interp.progress import Progress
@@ -17,11 +19,11 @@ from interp.recall import across, example, shown, span
 from interp.recall import compared as recall_table
 from interp.recall.reading import RecallRequest
 from interp.recall.runs import kept, kept_model
-from interp.recompute.anew import Anew, listed
+from interp.recompute.anew import Anew, check_head, listed
 from interp.recompute.asked import fill
-from interp.recompute.one_model import Run, part
+from interp.recompute.one_model import Run, named_head, part, whole
 from interp.result import Result
-from interp.rope import CurveRequest
+from interp.rope import CurveRequest, DistancesRequest
 from interp.subject import Refused, Subject
 from interp.summary import SummaryRequest
 from interp.training.moments import moment_work
@@ -141,12 +143,25 @@ def recall_example(frozen: Result) -> Run:
         listed_or_kept(frozen.model),
         fill(RecallRequest, only(RecallRequest, frozen.request)),
     )
-    at = frozen.request.get("sequence")
-    if type(at) is not int:
-        raise Refused("What was asked cannot be read: it names no sequence.")
+    at = whole(frozen, "sequence", "sequence")
     return lambda engine, progress: (
         example.run(recaller(engine, name, progress), request, at, progress).result
     )
+
+
+def recall_matrix(frozen: Result) -> Run:
+    """One head's matrix on a sequence of the task."""
+    name, here = listed_or_kept(frozen.model), named_head(frozen)
+    request = fill(RecallRequest, only(RecallRequest, frozen.request))
+    at = whole(frozen, "sequence", "sequence")
+
+    def run(engine: Anew, progress: Progress) -> Result:
+        subject = recaller(engine, name, progress)
+        check_head(subject.card, *here)
+        found = example.run(subject, request, at, progress)
+        return example.head_matrix(subject.card, found, *here)
+
+    return run
 
 
 def recall_models(frozen: Result) -> Run:
@@ -171,6 +186,25 @@ def variant(frozen: Result) -> Run:
     return lambda engine, progress: engine.compute(work, progress)[0].result
 
 
+def variant_lines(frozen: Result) -> Run:
+    """Variants side by side."""
+    work, head = variants_asked(frozen), whole(frozen, "head", "head")
+    return lambda engine, progress: side_by_side.lines(engine.compute(work, progress), head)
+
+
+def variant_matrix(frozen: Result) -> Run:
+    """One head's matrix of an untrained layer."""
+    work, head = variants_asked(frozen), whole(frozen, "head", "head")
+    return lambda engine, progress: side_by_side.head_matrix(
+        engine.compute(work, progress)[0], head
+    )
+
+
+def variants_asked(frozen: Result) -> Work:
+    """What reads a request's variants again."""
+    return variants.work(fill(VariantsRequest, part(frozen.request, "names", "seed", "length")))
+
+
 def rope_curve(frozen: Result) -> Run:
     """f_b(m) of one base."""
     work = rope.curve_work(fill(CurveRequest, frozen.request))
@@ -179,8 +213,11 @@ def rope_curve(frozen: Result) -> Run:
 
 def rope_bound(frozen: Result) -> Run:
     """The lowest base of one context."""
-    length = frozen.request.get("length")
-    if type(length) is not int or length < 1:
-        raise Refused("What was asked cannot be read: it names no context.")
-    work = rope.bound_work(length)
+    work = rope.bound_work(whole(frozen, "length", "context"))
     return lambda engine, progress: engine.compute(work, progress)
+
+
+def rope_distances(frozen: Result) -> Run:
+    """How far keys seem under each way to extrapolate."""
+    request = fill(DistancesRequest, frozen.request)
+    return lambda engine, progress: rope.distances(request)

@@ -25,6 +25,12 @@ def test_the_page_answers_draws_and_names_every_method() -> None:
     for method in METHODS.values():
         assert f"**{method.title}**" in texts(page).replace("\\", "")
     assert sum("Largest:" in caption.value for caption in page.caption) == len(METHODS)
+    adds = [one.key for one in page.button if one.label == "Add to dashboard"]
+    assert adds == [
+        "keep-rope-curve",
+        "keep-rope-curve-figures",
+        *(f"keep-rope-distances-{name}" for name in METHODS),
+    ]
 
 
 def test_a_link_restores_base_width_and_share() -> None:

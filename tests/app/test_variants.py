@@ -37,6 +37,11 @@ def test_every_variant_shows_its_matrix_and_its_proof(names: str) -> None:
     assert all(h["rows"] == h["columns"] == 20 for h in headers(page))
     proofs = [c.value for c in page.caption if "pattern·v = mix" in c.value]
     assert len(proofs) == len(chosen)
+    adds = [one.key for one in page.button if one.label == "Add to dashboard"]
+    assert [key for key in adds if "matrix" in key] == [
+        f"keep-variants-matrix-{name}" for name in chosen
+    ]
+    assert len(adds) == len(chosen) + 5  # rows in three charts, costs in two
     for h, name in zip(headers(page), chosen, strict=True):
         assert (h["sink"] is not None) == VARIANTS[name].traits.sink_slot
         assert h["signed"] != VARIANTS[name].traits.nonnegative
@@ -65,9 +70,9 @@ def test_changing_a_control_changes_the_link_and_the_page() -> None:
     settle(page)
     assert page.query_params["variants"] in ("softmax,delta", ["softmax,delta"])
     assert [h["label"] for h in headers(page)] == ["softmax H0", "delta H0"]
-    page.slider(key="v_tokens").set_value(12).run()
+    page.slider(key="v_tokens").set_value(17).run()
     settle(page)
-    assert headers(page)[0]["rows"] == 12
+    assert headers(page)[0]["rows"] == 17
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from interp import rope, summary, variants
+from interp import rope, summary, variant_lines, variants
 from interp.catalog import entries, load
 from interp.compare.reading import CompareRequest
 from interp.compare.shown import compared
 from interp.compare.summaries import summaries
 from interp.compare.work import compare_work
 from interp.engine.shelf import Shelf
-from interp.engine.works import ablation_work, scores_work, study_work
+from interp.engine.works import ablation_work, pattern_work, scores_work, study_work
 from interp.findings import run as finding
 from interp.findings.shown import as_result
+from interp.matrices import matrix_result
 from interp.measurements.prompt import PromptRequest
 from interp.measurements.repeats import RepeatsRequest
 from interp.progress import Silent
@@ -39,6 +40,7 @@ from interp.system2.inside.registry import INSIDE
 from interp.training.moments import moment_work
 from interp.training.shown import trained
 from interp.training.snapshots import along
+from models.positions.relative import Setting
 
 PROMPT = "The cat sat on the mat. The cat saw the dog, and the dog saw the cat; then it sat."
 SMALL = "zoo-mha"
@@ -167,6 +169,33 @@ def recalled(question: Callable, *more: Any) -> Result:
     return getattr(found, "result", found)
 
 
+def matrix(engine: Anew) -> Result:
+    """A head's matrix on a prompt, one of whose characters is two tokens of half a character."""
+    subject = engine.subject(SMALL, QUIET)
+    tokens = subject.encode(f"Ж! {PROMPT}")
+    found = engine.compute(
+        pattern_work(subject.card, PromptRequest(ids=tokens.ids, seed=1), 1, 2), QUIET
+    )
+    return matrix_result(subject.card, tokens.ids, tokens.labels, (1, 2), found.pattern)
+
+
+def recalled_matrix() -> Result:
+    """A head's matrix on a sequence of the recall task."""
+    model = kept_model(next(name for name, run in kept().items() if run.window))
+    rules = model.training.rules
+    request = RecallRequest(
+        sequences=8, length=rules.length, pairs=rules.pairs, vocabulary=rules.vocab_size
+    )
+    return example.head_matrix(model.card, example.run(model, request, 3, QUIET), 1, 0)
+
+
+def side_by_side() -> tuple[variants.Report, ...]:
+    """Two variants, one signed."""
+    return variants.compare(
+        variants.VariantsRequest(names=("delta", "softmax"), length=16, seed=4), QUIET
+    )
+
+
 OTHERS: dict[str, Callable[[Anew], Result]] = {
     "ablation": lambda e: e.compute(
         ablation_work(e.subject(SMALL, QUIET).card, PromptRequest(ids=ids(e), seed=1), 1, 2), QUIET
@@ -185,13 +214,16 @@ OTHERS: dict[str, Callable[[Anew], Result]] = {
     "recall-window": lambda e: recalled(span.run),
     "recall-example": lambda e: recalled(example.run, 3),
     "recall-table": lambda e: recall_table.compared(),
-    "variants": lambda e: (
-        variants.compare(variants.VariantsRequest(names=("delta", "softmax"), length=16), QUIET)[
-            1
-        ].result
-    ),
+    "attention-matrix": matrix,
+    "recall-matrix": lambda e: recalled_matrix(),
+    "variants": lambda e: side_by_side()[1].result,
+    "variants-lines": lambda e: variant_lines.lines(side_by_side(), 3),
+    "variants-matrix": lambda e: variant_lines.head_matrix(side_by_side()[0], 7),
     "rope-curve": lambda e: rope.read_curve(rope.CurveRequest(base=20000.0), QUIET).result,
     "rope-bound": lambda e: rope.read_bound(512, QUIET),
+    "rope-distances": lambda e: rope.distances(
+        rope.DistancesRequest(rope=rope.CurveRequest(), setting=Setting(window=9), pair=63)
+    ),
 }
 
 
@@ -334,6 +366,13 @@ HOSTILE: dict[str, Result] = {
     "names no context": asked("rope-bound", length=True),
     "contexts up to": asked("rope-bound", length=10**9),
     "no attention variant": asked("variants", model="<b>"),
+    "has 8 heads and no H8": asked("variants-lines", names=["softmax"], seed=0, length=16, head=8),
+    "no H-1": asked("variants-matrix", names=["softmax"], seed=0, length=16, head=-1),
+    "is 16 to 128 tokens long": asked("variants-lines", names=["softmax"], length=4096, head=0),
+    "up to 128 tokens and settings": asked(
+        "rope-distances", rope={}, setting={"length": 8192}, pair=0
+    ),
+    "has no head L99H1": asked("attention-matrix", ids=[1, 2], layer=99, head=1),
     "by their digest only": asked("set-sinks-head"),
     "cannot name": asked("head-pairs"),
     "read them back": asked("system2-across"),

@@ -7,7 +7,15 @@ import pytest
 
 from interp.progress import Silent
 from interp.result import Result
-from interp.rope import LONGEST, CurveRequest, bound_work, read_bound, read_curve, relative
+from interp.rope import (
+    LONGEST,
+    CurveRequest,
+    DistancesRequest,
+    bound_work,
+    distances,
+    read_bound,
+    read_curve,
+)
 from interp.subject import Refused
 from models.positions.relative import METHODS, Setting
 
@@ -22,14 +30,15 @@ def by_hand(m: int, base: float, d: int, rotated: int) -> float:
 def test_the_curve_is_the_sum(rotated: int) -> None:
     request = CurveRequest(base=500.0, d_head=64, rotated=rotated)
     report = read_curve(request, Silent())
-    for m, value in list(zip(report.distances, report.values, strict=True))[::40]:
+    drawn = report.result.exhibit("curve").one("f(m)")
+    for m, value in list(zip(drawn.x, drawn.value, strict=True))[::40]:
         assert value == pytest.approx(by_hand(int(m), 500.0, 64, rotated), abs=1e-6)
     if report.reach is not None:
         below = [by_hand(m, 500.0, 64, rotated) < 0 for m in range(report.reach + 1)]
         assert below.index(True) == report.reach
         assert report.result.figures[0].value == report.reach
     else:
-        assert report.values.min() >= 0
+        assert drawn.value.min() >= 0
     assert (rotated == 16) == (report.reach is None)
 
 
@@ -51,7 +60,10 @@ def test_the_bound_of_a_context() -> None:
 
 def test_slow_pairs_come_closer_and_the_fastest_stays() -> None:
     request, setting = CurveRequest(d_head=64, rotated=64), Setting()
-    slow, fast = (relative(setting, request, pair) for pair in (31, 0))
+    slow, fast = (
+        {heat.key: heat.value for heat in distances(asked).heats}
+        for asked in (DistancesRequest(rope=request, setting=setting, pair=p) for p in (31, 0))
+    )
     assert set(slow) == set(METHODS)
     assert slow["rope"][40, 3] == pytest.approx(37) and np.isnan(slow["rope"][3, 40])
     assert slow["ntk"][40, 3] == pytest.approx(37 / 4) and fast["ntk"][40, 3] == pytest.approx(37)
@@ -72,3 +84,20 @@ def test_slow_pairs_come_closer_and_the_fastest_stays() -> None:
 def test_what_has_no_rope_is_refused(fields: dict, said: str) -> None:
     with pytest.raises(Refused, match=said):
         CurveRequest(**fields)
+
+
+@pytest.mark.parametrize(
+    ("pair", "fields", "said"),
+    [
+        (-1, {}, "pairs 0 to 31 that turn; got -1"),
+        (32, {}, "got 32"),
+        (0, {"length": 129}, "up to 128 tokens"),
+        (0, {"window": 10**12}, "settings up to 131,072"),
+        (0, {"factor": 1e9}, "settings up to 131,072"),
+    ],
+)
+def test_distances_that_cannot_be_drawn_are_refused(pair: int, fields: dict, said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        DistancesRequest(
+            rope=CurveRequest(d_head=64, rotated=64), setting=Setting(**fields), pair=pair
+        )

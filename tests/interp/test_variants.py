@@ -39,7 +39,7 @@ def test_every_variant_reads_the_same_input_and_proves_itself() -> None:
     names = tuple(VARIANTS)[:6]
     inputs = [layer(name, 7, 12)[2] for name in names]
     assert all(torch.equal(x, inputs[0]) for x in inputs)
-    for report in compare(VariantsRequest(names=names, seed=7, length=12), Silent()):
+    for report in compare(VariantsRequest(names=names, seed=7, length=17), Silent()):
         assert 0 <= report.result.figures[0].value < 1e-9
         again = Result.from_json(report.result.to_json())
         assert again.to_json() == report.result.to_json()
@@ -70,7 +70,8 @@ def test_an_estimator_says_how_far_it_is_off() -> None:
         (dict(names=("nope",)), "no attention variant 'nope'"),
         (dict(names=()), "1 to 6 variants; 0 are"),
         (dict(names=("softmax",) * 7), "1 to 6 variants; 7 are"),
-        (dict(names=("softmax",), length=1), "8 to 128 tokens long; got 1"),
+        (dict(names=("softmax",), length=1), "16 to 128 tokens long; got 1"),
+        (dict(names=("softmax",), length=15), "16 to 128 tokens long; got 15"),
         (dict(names=("softmax",), length=129), "got 129"),
         (dict(names=("softmax",), seed=-1), "got -1"),
     ],

@@ -13,11 +13,11 @@ from PIL import Image
 
 from app.export.formats import of_exhibit, of_figures, of_result, of_score, only
 from app.export.inert import inert
-from app.export.matrices import of_matrix, pooled, sheet_csv
+from app.export.matrices import of_matrix, sheet_csv
 from app.export.pictures import DRAWN, Caption, caption, drawn, picture
-from app.export.plain_lines import Lines
 from app.export.words import visible
 from interp.catalog import load
+from interp.matrices import pooled
 from interp.result import Result
 from interp.score_grid import score_grid
 from tests.app.export.results import every_kind, hostile, real
@@ -100,7 +100,7 @@ def test_a_picture_takes_a_second_and_not_ten_megabytes():
     picture("svg", every_kind(), every_kind().scores[0])  # the first one starts the engine
     pattern = np.tril(np.random.default_rng(0).random((1500, 1500)))
     card = load("untrained-softmax").card
-    makers = of_matrix(card, pattern, [f"token {i}" for i in range(1500)], "L0H0", False)
+    makers = of_matrix(card, pattern, [f"token {i}" for i in range(1500)], "L0H0")
     assert set(makers) == {"png", "svg", "pdf"}
     for make in makers.values():
         start = time.process_time()
@@ -147,19 +147,3 @@ def test_words_are_visible_and_bounded():
     assert "\\" not in made.curves[0].x_title + made.heats[0].column_title
     np.testing.assert_array_equal(made.heats[0].value, hostile().heats[0].value)
     assert caption(made, made.scores[0]).title == made.scores[0].title
-
-
-def test_lines_that_are_no_result_have_a_sheet_and_a_picture():
-    made = Lines(
-        title="A formula", words=("No sample.", "Somebody 2024."), x=[1, 10],
-        series={"=f": [0.5, -1.5], "zero": [0.0, 0.0]}, x_title="tokens", y_title="bits",
-        log_x=True,
-    )  # fmt: skip
-    makers = made.makers()
-    assert makers["csv"]().splitlines() == [
-        '"tokens","\'=f: bits","zero: bits"',
-        "1.0,0.5,0.0",
-        "10.0,-1.5,0.0",
-    ]
-    words = text_of(makers["svg"]())
-    assert "A formula" in words and "Somebody 2024." in words and "tokens" in words
