@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from app.scene import mosaic_work
+from app.build import mosaic_work
 from benchmarks.machine import machine
 from interp.catalog import load
 from interp.engine.cache import nbytes

@@ -1,7 +1,11 @@
 """The docs are true: what they name exists, and what exists is named."""
 
 import re
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from interp.registry import PROBES
 from models import table
@@ -75,3 +79,19 @@ def test_the_table_of_growth_names_variants_that_exist():
     text = (ROOT / "docs/variants.md").read_text()
     named = set(re.findall(r"^\| `(\w+)` \|", text, re.M))
     assert named <= set(VARIANTS) and len(named) >= 60
+
+
+def commands() -> list[str]:
+    """Every `-m module` of the Makefile and the docs, and every benchmark."""
+    folders = ("app", "interp", "models", "tests", "benchmarks", "docs")
+    docs = [ROOT / "README.md", *(p for f in folders for p in (ROOT / f).rglob("*.md"))]
+    named = re.compile(r"-m ((?:app|interp|models|tests|benchmarks)(?:\.\w+)*)")
+    said = {m for path in (ROOT / "Makefile", *docs) for m in named.findall(path.read_text())}
+    return sorted(said | {f"benchmarks.{p.stem}" for p in (ROOT / "benchmarks").glob("[a-z]*.py")})
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_that_is_named_can_start(name: str):
+    """It is there, and so is all that it imports; what it does has tests of its own."""
+    is_folder = find_spec(name).submodule_search_locations
+    import_module(f"{name}.__main__" if is_folder else name)
