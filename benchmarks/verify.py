@@ -189,7 +189,7 @@ def concentration_rows(words: str, rows: Rows) -> Iterator[Row]:
         ("max", without_first, ".399"),
     ):
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = late(metrics[key].compute(view(rows)))
+            values = late(metrics[key].compute(view(rows)), rows)
         title = metrics[key].title + (", without token 0" if view is without_first else "")
         yield Row(f"{words}: {title}", there, np.nanmean(values, axis=(1, 2, 3)))
 
@@ -218,18 +218,19 @@ def all_rows(subject: Subject, path: Path, say: Callable[[str], None]) -> Iterat
     """Every quantity, in the order of the table."""
     yield from repeats_rows(subject)
     yield from copy_rows(subject)
+    every = torch.arange(LENGTH)
     tokens = random_tokens(subject, RANDOM)
-    rows = read_rows(subject, tokens, Silent(), "")
+    rows = read_rows(subject, tokens, every, Silent(), "")
     yield from sink_rows("random tokens", rows, "79.38", ".532")
     same = torch.cat([repeated(int(row[0]), LENGTH) for row in tokens[:SAME]])
-    rows = read_rows(subject, same, Silent(), "")
+    rows = read_rows(subject, same, every, Silent(), "")
     yield from sink_rows(f"one token x {LENGTH}", rows, "0.00", ".0724")
-    rows = read_rows(subject.twin(0), tokens, Silent(), "")
+    rows = read_rows(subject.twin(0), tokens, every, Silent(), "")
     yield from sink_rows("random weights", rows, "0.00", ".0745")
     if not path.is_file():
         say(f"natural text skipped: there is no {path}; name one with --questions")
         return
-    rows = read_rows(subject, questions(subject, path), Silent(), "")
+    rows = read_rows(subject, questions(subject, path), every, Silent(), "")
     yield from sink_rows("questions", rows, "68.07", ".429")
     yield from concentration_rows("questions", rows)
     yield from without_sink_rows(subject, questions(subject, path)[:EDITED])

@@ -84,7 +84,7 @@ def on_the_shelf() -> dict[str, Entry]:
     found = {}
     for short, folder in shelf.names().items():
         name = f"zoo-{short}"
-        entry = shelf_entry(name, folder, (folder / shelf.CARD).stat().st_mtime_ns)
+        entry = shelf_entry(name, folder, shelf.stamp(folder))
         if entry is not None:
             found[name] = entry
     return found
@@ -177,6 +177,11 @@ def entries() -> dict[str, Entry]:
     found = real | uploaded() | on_the_shelf() | MODELS | local() | configured()
     titles = told_apart({name: entry.title for name, entry in found.items()})
     return {name: replace(entry, title=titles[name]) for name, entry in found.items()}
+
+
+def titles() -> dict[str, str]:
+    """What every model is called. Folders are read for it: ask once, not once for each model."""
+    return {name: entry.title for name, entry in entries().items()}
 
 
 def load(name: str, say: Say = quiet) -> Subject:

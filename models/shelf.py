@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -37,12 +38,23 @@ class Trained:
     step: int  # of the run it was taken from
 
 
+@lru_cache(maxsize=1)
+def shipped() -> Mapping[str, Path]:
+    """Those that come with Headlamp. Nothing is added to them while it runs, so it looks once."""
+    return {card.parent.name: card.parent for card in sorted(SHIPPED.glob(f"*/{CARD}"))}
+
+
+def stamp(folder: Path) -> int:
+    """Another number when its card was written anew; a model that comes with Headlamp has 0."""
+    return 0 if folder.parent == SHIPPED else (folder / CARD).stat().st_mtime_ns
+
+
 def names() -> dict[str, Path]:
     """Every trained model: those that come with Headlamp, then those trained here.
 
     One of yours that is called as a shipped one is listed under its name and "-here".
     """
-    found = {card.parent.name: card.parent for card in sorted(SHIPPED.glob(f"*/{CARD}"))}
+    found = {**shipped()}
     for card in sorted((home() / "trained").glob(f"*/{CARD}")):
         name = card.parent.name
         found[f"{name}-here" if name in found else name] = card.parent

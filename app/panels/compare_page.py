@@ -12,7 +12,7 @@ from app.panels.exhibits import NARROW, exhibit
 from app.panels.keep import keep
 from app.plain import plain
 from app.scene import subject_of
-from interp.catalog import entries
+from interp.catalog import titles
 from interp.compare.metrics import SORTS
 from interp.compare.reading import MOST_CHARACTERS, CompareRequest, Reading
 from interp.compare.seeds import siblings
@@ -37,15 +37,9 @@ class Gathered:
     keys: list[str] = field(default_factory=list)  # of what is done
 
 
-def title_of(name: str) -> str:
-    """A model for people."""
-    known = entries()
-    return known[name].title if name in known else name
-
-
 def controls(choice: Choice) -> None:
     """The sidebar: models, prompt, seeds."""
-    names = list(dict.fromkeys([*listed(), *choice.models]))
+    called, names = titles(), list(dict.fromkeys([*listed(), *choice.models]))
     shown = {
         "c_models": list(choice.models),
         "c_text": choice.text,
@@ -59,7 +53,7 @@ def controls(choice: Choice) -> None:
             f"Models ({FEWEST} to {MOST})",
             names,
             key="c_models",
-            format_func=title_of,
+            format_func=lambda name: called.get(name, name),
             max_selections=MOST,
             accept_new_options=True,
             help="Type a name that is not in the list, such as zoo-mha-seed1 or a Hugging Face "

@@ -14,7 +14,7 @@ from app.panels.result_view import result_view
 from app.panels.set_shelf import Shelf, rows_of
 from app.plain import plain
 from app.sets_choice import Choice
-from interp.catalog import entries
+from interp.catalog import titles
 from interp.engine.works import seconds_for
 from interp.printing import number
 from interp.registry import PROBES
@@ -32,7 +32,8 @@ MOST_SEED = 10**9 - 1
 
 def controls(choice: Choice, found: Shelf) -> None:
     """Model, probe, how many prompts, seed: in the sidebar."""
-    names = list(dict.fromkeys([*entries(), choice.model]))
+    called = titles()
+    names = list(dict.fromkeys([*called, choice.model]))
     st.session_state.update(
         {"sets_model": choice.model, "sets_probe": choice.probe, "sets_seed": choice.seed}
     )
@@ -40,7 +41,7 @@ def controls(choice: Choice, found: Shelf) -> None:
         "Model",
         names,
         key="sets_model",
-        format_func=lambda n: entries()[n].title if n in entries() else n,
+        format_func=lambda name: called.get(name, name),
         on_change=lambda: state.change(model=st.session_state["sets_model"], layer=None),
     )
     st.selectbox(

@@ -12,7 +12,7 @@ from app.scene import check_length, subject_of
 from app.starters import STARTERS
 from app.state import Selection
 from interp import prompts
-from interp.catalog import HUB_NAME, entries
+from interp.catalog import HUB_NAME, entries, titles
 from interp.engine.cost import in_words
 from interp.engine.forecast import forecast
 from interp.listing import listed
@@ -27,12 +27,12 @@ def sidebar(selection: Selection) -> None:
     """What to look at: model, prompt, starters; and what a run will take, before Run."""
     fill(selection)
     with st.sidebar:
-        names = list(dict.fromkeys([*listed(), selection.model]))
+        names, called = list(dict.fromkeys([*listed(), selection.model])), titles()
         st.selectbox(
             "Model",
             names,
             key="draft_model",
-            format_func=lambda n: entries()[n].title if n in entries() else n,
+            format_func=lambda name: called.get(name, name),
             accept_new_options=True,
             help="Type a Hugging Face name (org/model) for another causal language model, or a "
             "name that is not listed, such as another seed: zoo-mha-seed1.",

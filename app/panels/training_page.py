@@ -13,7 +13,7 @@ from app.panels.keep import keep
 from app.plain import plain
 from app.saved_training import all_saved
 from app.training_choice import SCORES, Choice
-from interp.catalog import entries
+from interp.catalog import titles
 from interp.result import Result
 from interp.score_grid import score_grid
 from interp.subject import Refused
@@ -40,21 +40,16 @@ class Found:
     left: int = 0  # snapshots that are not measured yet
 
 
-def title_of(name: str) -> str:
-    """A model for people."""
-    there = entries()
-    return there[name].title if name in there else name
-
-
 def controls(choice: Choice) -> None:
     """The sidebar: which models are drawn."""
+    called = titles()
     st.session_state["t_models"] = list(choice.models)
     with st.sidebar:
         st.multiselect(
             f"Models with snapshots (at most {MOST})",
             list(known()),
             key="t_models",
-            format_func=title_of,
+            format_func=lambda name: called.get(name, name),
             max_selections=MOST,
             on_change=lambda: state.change(models=tuple(st.session_state["t_models"])),
         )

@@ -11,17 +11,18 @@ from app.panels import system2_runs as runs
 from app.plain import plain
 from app.scene import subject_of
 from app.system2_choice import OWN
-from interp.catalog import entries
+from interp.catalog import titles
 
 choice, pending = system2_choice.read(), 0
 with st.sidebar:
-    names = list(dict.fromkeys([*entries(), choice.model]))
+    called = titles()
+    names = list(dict.fromkeys([*called, choice.model]))
     st.session_state["s2_model"] = choice.model
     st.selectbox(
         "Model",
         names,
         key="s2_model",
-        format_func=lambda n: entries()[n].title if n in entries() else n,
+        format_func=lambda name: called.get(name, name),
         on_change=lambda: system2_choice.change(model=st.session_state["s2_model"]),
     )
     example.controls(choice)

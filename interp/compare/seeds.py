@@ -1,5 +1,6 @@
 """Models of the shelf that differ in nothing but the seed they were trained from."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,15 @@ def cards() -> dict[str, dict[str, Any]]:
     """Cards of the shelf by folder's name; broken ones are left out."""
     found = {}
     for short, folder in shelf.names().items():
-        card = read(folder)
+        card = read(folder, shelf.stamp(folder))
         if card is not None and "member" in card:
             found[short] = card
     return found
 
 
-def read(folder: Path) -> dict[str, Any] | None:
-    """A card, or None where it cannot be read."""
+@lru_cache(maxsize=256)
+def read(folder: Path, changed: int) -> dict[str, Any] | None:
+    """A card, read anew when it was changed; None where it cannot be read."""
     try:
         return shelf.read_card(folder)
     except ValueError:

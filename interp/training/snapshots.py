@@ -39,7 +39,7 @@ class Snapshot:
 def along(name: str) -> tuple[Snapshot, ...]:
     """Snapshots of a model, the finished one last; raises Refused where none were kept."""
     folder = shelf.names().get(name.removeprefix("zoo-")) if name.startswith("zoo-") else None
-    card = None if folder is None else read(folder)
+    card = None if folder is None else read(folder, shelf.stamp(folder))
     if card is None:
         raise Refused(f"{name!r} is no model of the zoo; choose one of {words(known())}.")
     if not card["snapshots"]:
