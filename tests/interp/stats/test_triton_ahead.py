@@ -41,6 +41,12 @@ def test_shipped_kernels_compile_well(name: str, on: frozenset[str], chip: str) 
         assert 2 < machine.per_element <= BUDGET[name, on], machine
 
 
+@pytest.mark.parametrize("d", [128, 256])
+@pytest.mark.parametrize("name", ALL)
+def test_wide_heads_in_single_precision_spill_nothing(name: str, d: int) -> None:
+    holds(ahead.compiled(name, d, "fp32", "sm_90a", ALL[name]), "fp32", "sm_90a")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chip", ahead.CHIPS)
 @pytest.mark.parametrize("kind", KINDS)
