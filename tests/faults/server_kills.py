@@ -27,6 +27,7 @@ from tests.faults.children import fork, wait
 ADDED = re.compile(r"version (\d+)\. \[Open it\]\(dashboards\?id=([0-9a-f]{32})\)")
 READY = 60.0  # s a start may take on a busy machine before the run is given up
 OPEN, ADD = "Add to dashboard", "Add"  # the buttons
+A_HOME = 50  # kills of one home: each adds a panel or a few, and a dashboard holds 200
 VIEW = urlencode({"model": "untrained-softmax", "text": "When the lamp was lit"})  # no real model
 
 
@@ -57,6 +58,7 @@ class Tab:
     connection: websockets.ClientConnection
     told: list[tuple[str, int]] = field(default_factory=list)
     buttons: dict[str, str] = field(default_factory=dict)  # label -> id, of the last run
+    alerts: list[str] = field(default_factory=list)  # what the last run complained of
 
     async def run(self, press: str = "") -> None:
         """Rerun the page, with one button pressed."""
@@ -66,7 +68,7 @@ class Tab:
             widget = ask.rerun_script.widget_states.widgets.add()
             widget.id, widget.trigger_value = self.buttons[press], True
         await self.connection.send(ask.SerializeToString())
-        self.buttons = {}
+        self.buttons, self.alerts = {}, []
         while True:
             message = ForwardMsg.FromString(await self.connection.recv())
             kind = message.WhichOneof("type")
@@ -82,6 +84,8 @@ class Tab:
         match element.WhichOneof("type"):
             case "button":
                 self.buttons[element.button.label] = element.button.id
+            case "alert":
+                self.alerts.append(element.alert.body)
             case "toast":
                 for number, name in ADDED.findall(element.toast.body):
                     self.told.append((name, int(number)))
@@ -108,10 +112,13 @@ async def work(port: int, pid: int, draw: random.Random) -> list[tuple[str, int]
                 if last:
                     pause = part * (0.08 if early else took)
                     asyncio.get_running_loop().call_later(pause, os.kill, pid, signal.SIGKILL)
+                before = len(tab.told)
                 await tab.run(ADD)
                 took = time.monotonic() - start
                 if last:
                     await asyncio.sleep(1.0)  # the killer comes
+                elif len(tab.told) == before:
+                    raise RuntimeError(f"Add was pressed and nothing was added: {tab.alerts}")
     except websockets.ConnectionClosed:
         pass
     return tab.told if tab else []
@@ -171,10 +178,19 @@ def look(
 
 
 def run(home: Path, kills: int, seed: int) -> Tally:
-    """So many kills of the server of one home."""
+    """So many kills of the server, of a new home when a dashboard fills up."""
     import app.server  # noqa: F401  (imported once, so that a start is quick)
 
     draw, tally = random.Random(seed), Tally()
+    for first in range(0, kills, A_HOME):
+        run_home(home / f"from-{first}", min(A_HOME, kills - first), draw, tally)
+        if tally.lost or tally.half:
+            break
+    return tally
+
+
+def run_home(home: Path, kills: int, draw: random.Random, tally: Tally) -> None:
+    """Kills of the server of one home, counted in `tally`."""
     known: set[tuple[str, int]] = set()
     home.mkdir(parents=True)
     for _ in range(kills):
@@ -183,11 +199,14 @@ def run(home: Path, kills: int, seed: int) -> Tally:
             port = free.getsockname()[1]
         pid = fork(lambda port=port: serve(home, port))
         tally.starts.append(ready(port, pid))
-        told = asyncio.run(work(port, pid, draw))
+        try:
+            told = asyncio.run(work(port, pid, draw))
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            raise
         if (ended := wait(pid)) != -signal.SIGKILL:
             raise RuntimeError(f"the server ended by itself, with {ended}")
         tally.kills += 1
         look(home, known, told, tally)
         if tally.lost or tally.half:
             break
-    return tally
