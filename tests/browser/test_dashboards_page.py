@@ -13,8 +13,11 @@ PANELS = ("Attention matrix of", "numbers of the whole")
 TEXT = f"# Heading\n\n<script>document.title='owned'</script> {EVIL} *words*"
 
 
-def added(page: Page, title: str = "") -> None:
-    """Add the first figure of a page, to a new dashboard where a title is given."""
+def added(page: Page, version: int, title: str = "") -> None:
+    """Add the first figure of a page, to a new dashboard where a title is given.
+
+    What was said of an earlier one may still stand there.
+    """
     press(page.get_by_role("button", name="Add to dashboard").first)
     dialog = page.get_by_role("dialog")
     if title:
@@ -24,7 +27,8 @@ def added(page: Page, title: str = "") -> None:
         box.fill(title)
         box.press("Tab")
     press(dialog.get_by_role("button", name="Add", exact=True))
-    expect(page.get_by_text(re.compile("Added to .*, version"))).to_be_visible(timeout=SLOW)
+    said = page.get_by_text(re.compile(rf"Added to .*, version {version}\."))
+    expect(said).to_be_visible(timeout=SLOW)
     expect(dialog).to_have_count(0)
 
 
@@ -52,12 +56,12 @@ def renamed(page: Page, title: str) -> None:
 
 def test_figures_of_two_pages_are_kept_edited_and_saved_by_two(visit):
     page = settled(visit(""))
-    added(page, EVIL)
+    added(page, 1, EVIL)
     follow_menu(page, "Heads")
     expect(page.get_by_text("Do they go together?")).to_be_visible(timeout=SLOW)
     settled(page)
-    added(page)
-    address = page.get_by_role("link", name="Open it").get_attribute("href")
+    added(page, 2)
+    address = page.get_by_role("link", name="Open it").last.get_attribute("href")
     page.goto(page.url.rsplit("/", 1)[0] + "/" + address)
     settled(page)
     assert headings(page) == list(PANELS)
