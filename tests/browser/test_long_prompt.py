@@ -37,6 +37,7 @@ def test_layers_appear_one_by_one_and_nothing_moves(visit):
     type_prompt(page, SENTENCES[:2500])
     grid = page.get_by_test_id("head-grid")
     page.locator("[data-testid=head-grid][data-measured]:not([data-measured='30'])").wait_for()
+    expect(page.get_by_test_id("head-view")).to_have_count(0, timeout=30000)  # the one before
     place, seen = grid.bounding_box(), set()
     end = time.monotonic() + 120
     while not page.get_by_test_id("head-view").count():
